@@ -1,0 +1,454 @@
+//! The client's side of one RTSP connection, as far as playing and publishing over TCP need it.
+//! Pull sources, the load generator and tests drive it: they start it with a URL, write what
+//! [`ClientSession::poll_output`] yields, hand in responses that a
+//! [`MessageReader`](super::MessageReader) found, and act on the events.
+//!
+//! Deliberately absent: UDP, authentication, redirects.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::{
+    Headers, Interleaved, Method, Mode, Request, Response, RtpInfo, RtpInfoEntry, RtspUrl,
+    StatusCode, TRACKS_MAX, TransportOffer, UrlError, resolve_control,
+};
+
+/// Requests that may wait for their response at a time: one of the conversation, and keep-alives
+/// that a slow server has not answered yet.
+pub const WAITING_MAX: usize = 4;
+
+/// Messages that may wait to be written. A caller drains them after every call.
+pub const OUTPUTS_MAX: usize = 16;
+
+/// A track to set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackControl {
+    /// Its number in the description; it comes back in [`ClientTrack`] and [`RtpInfo`].
+    pub track: usize,
+    /// Its `control` attribute.
+    pub control: Option<String>,
+}
+
+/// A track that was set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTrack {
+    /// Its number in the description.
+    pub track: usize,
+    /// Its channels, as the server chose them.
+    pub transport: Interleaved,
+    /// The synchronisation source that the server announced.
+    pub ssrc: Option<u32>,
+    url: String,
+}
+
+/// What has come of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The description is there: call [`ClientSession::set_up`] with the tracks that are wanted.
+    Described {
+        /// The description as it was sent.
+        sdp: Bytes,
+    },
+    /// Packets come from here on.
+    Playing {
+        /// Where each track starts, as far as the server says.
+        starts: Vec<RtpInfo>,
+    },
+    /// Packets may be sent from here on.
+    Recording,
+    /// The server pauses.
+    Paused,
+    /// The session has ended.
+    Ended,
+}
+
+/// Why the conversation cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// We were given an address that is none.
+    #[error("the URL is invalid: {0}")]
+    Url(#[from] UrlError),
+    /// We were asked for something that does not fit the state that the conversation is in.
+    #[error("not possible now")]
+    State,
+    /// We were asked for no track, or for more than [`TRACKS_MAX`].
+    #[error("{0} tracks")]
+    Tracks(usize),
+    /// We sent more requests than the server answers.
+    #[error("the server leaves {WAITING_MAX} requests unanswered")]
+    Unanswered,
+    /// The server refused.
+    #[error("{method} was refused: {status}")]
+    Refused {
+        /// What was refused.
+        method: Method,
+        /// The server's status.
+        status: StatusCode,
+    },
+    /// The server answered what nobody has asked.
+    #[error("a response to no request (CSeq {0:?})")]
+    Unexpected(Option<u32>),
+    /// The server chose a transport that we did not offer.
+    #[error("an unusable Transport header in the response")]
+    Transport,
+}
+
+/// The state machine of one connection, client's side.
+#[derive(Debug)]
+pub struct ClientSession {
+    user_agent: String,
+    cseq: u32,
+    session: Option<String>,
+    /// What `PLAY`, `RECORD`, `PAUSE`, `TEARDOWN` and keep-alives are addressed to.
+    url: Option<RtspUrl>,
+    mode: Mode,
+    /// The description to announce.
+    sdp: Bytes,
+    /// Tracks still to be set up, with their URLs.
+    to_set_up: VecDeque<(usize, String)>,
+    tracks: Vec<ClientTrack>,
+    waiting: VecDeque<(u32, Method)>,
+    outputs: VecDeque<Bytes>,
+}
+
+impl ClientSession {
+    /// A connection on which nothing has been said.
+    pub fn new(user_agent: impl Into<String>) -> Self {
+        Self {
+            user_agent: user_agent.into(),
+            cseq: 0,
+            session: None,
+            url: None,
+            mode: Mode::Play,
+            sdp: Bytes::new(),
+            to_set_up: VecDeque::new(),
+            tracks: Vec::new(),
+            waiting: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Asks for a stream's description; [`ClientEvent::Described`] comes next.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`]; [`ClientError::State`] when something was started already.
+    pub fn start_play(&mut self, url: &str) -> Result<(), ClientError> {
+        self.start(url, Mode::Play)
+    }
+
+    /// Announces a stream, sets up all its tracks, and records; [`ClientEvent::Recording`] comes
+    /// next. `controls` are the `control` attributes that `sdp` gives to its tracks.
+    ///
+    /// # Errors
+    /// As [`Self::start_play`], and [`ClientError::Tracks`].
+    pub fn start_publish(
+        &mut self,
+        url: &str,
+        sdp: Bytes,
+        controls: &[Option<String>],
+    ) -> Result<(), ClientError> {
+        check_tracks(controls.len())?;
+        self.start(url, Mode::Record)?;
+        let base = self.request_url();
+        let urls = controls
+            .iter()
+            .map(|control| resolve_control(&base, control.as_deref()));
+        self.to_set_up = urls.enumerate().collect();
+        self.sdp = sdp;
+        Ok(())
+    }
+
+    fn start(&mut self, url: &str, mode: Mode) -> Result<(), ClientError> {
+        if self.url.is_some() {
+            return Err(ClientError::State);
+        }
+        self.url = Some(RtspUrl::parse(url)?);
+        self.mode = mode;
+        self.send(
+            Method::Options,
+            self.request_url(),
+            Headers::new(),
+            Bytes::new(),
+        )
+    }
+
+    /// Sets up these tracks and plays; [`ClientEvent::Playing`] comes next. `session_control` is
+    /// the description's own `control` attribute, outside of its tracks.
+    ///
+    /// # Errors
+    /// [`ClientError::Tracks`]; [`ClientError::State`] when there is no description.
+    pub fn set_up(
+        &mut self,
+        session_control: Option<&str>,
+        tracks: &[TrackControl],
+    ) -> Result<(), ClientError> {
+        check_tracks(tracks.len())?;
+        if self.url.is_none() || self.mode != Mode::Play || !self.tracks.is_empty() {
+            return Err(ClientError::State);
+        }
+        let base = self.request_url();
+        self.to_set_up = tracks
+            .iter()
+            .map(|wanted| {
+                (
+                    wanted.track,
+                    resolve_control(&base, wanted.control.as_deref()),
+                )
+            })
+            .collect();
+        self.url = Some(RtspUrl::parse(&resolve_control(&base, session_control))?);
+        self.set_up_next()
+    }
+
+    /// Asks the server to pause; [`ClientEvent::Paused`] comes next.
+    ///
+    /// # Errors
+    /// [`ClientError::State`] without a session; [`ClientError::Unanswered`].
+    pub fn pause(&mut self) -> Result<(), ClientError> {
+        self.send_in_session(Method::Pause)
+    }
+
+    /// Goes on after a pause; [`ClientEvent::Playing`] or [`ClientEvent::Recording`] comes next.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub fn resume(&mut self) -> Result<(), ClientError> {
+        self.send_in_session(match self.mode {
+            Mode::Play => Method::Play,
+            Mode::Record => Method::Record,
+        })
+    }
+
+    /// Ends the session; [`ClientEvent::Ended`] comes next.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub fn teardown(&mut self) -> Result<(), ClientError> {
+        self.send_in_session(Method::Teardown)
+    }
+
+    /// Tells the server that we are still there. Due in every half of the session's timeout.
+    ///
+    /// # Errors
+    /// As [`Self::pause`].
+    pub fn keep_alive(&mut self) -> Result<(), ClientError> {
+        self.send_in_session(Method::GetParameter)
+    }
+
+    /// The next message to write. Call until there is none.
+    pub fn poll_output(&mut self) -> Option<Bytes> {
+        self.outputs.pop_front()
+    }
+
+    /// The tracks that were set up, in the order in which they were.
+    pub fn tracks(&self) -> &[ClientTrack] {
+        &self.tracks
+    }
+
+    /// Takes a response, and goes on with the conversation.
+    ///
+    /// # Errors
+    /// [`ClientError`]: the conversation is over, except that a refused keep-alive, `PAUSE` or
+    /// `TEARDOWN` leaves the session as it was.
+    pub fn handle_response(
+        &mut self,
+        response: Response,
+    ) -> Result<Option<ClientEvent>, ClientError> {
+        let at = self
+            .waiting
+            .iter()
+            .position(|(cseq, _)| Some(*cseq) == response.cseq);
+        let waiting = at.and_then(|at| self.waiting.remove(at));
+        let (_, method) = waiting.ok_or(ClientError::Unexpected(response.cseq))?;
+        // A server that has no OPTIONS may still have what we need.
+        if !response.status.is_success() && method != Method::Options {
+            let status = response.status;
+            return Err(ClientError::Refused { method, status });
+        }
+        self.take_session(&response.headers);
+        match method {
+            Method::Options => self.handle_options().map(|()| None),
+            Method::Describe => self.handle_described(response).map(Some),
+            Method::Announce => self.set_up_next().map(|()| None),
+            Method::Setup => self.handle_set_up(&response).map(|()| None),
+            Method::Play => Ok(Some(self.playing(&response.headers))),
+            Method::Record => Ok(Some(ClientEvent::Recording)),
+            Method::Pause => Ok(Some(ClientEvent::Paused)),
+            Method::Teardown => Ok(Some(self.ended())),
+            Method::GetParameter | Method::SetParameter | Method::Other(_) => Ok(None),
+        }
+    }
+
+    /// Answers a server's own request: keep-alives are granted, nothing else is known here.
+    pub fn handle_request(&mut self, request: &Request) {
+        let status = match request.method {
+            Method::Options | Method::GetParameter | Method::SetParameter => StatusCode::OK,
+            _ => StatusCode::NOT_IMPLEMENTED,
+        };
+        // A server that asks faster than its answers can be written gets fewer of them.
+        if self.outputs.len() < OUTPUTS_MAX {
+            let response = Response::new(status, Some(request.cseq));
+            self.outputs.push_back(response.to_bytes());
+        }
+    }
+
+    fn handle_options(&mut self) -> Result<(), ClientError> {
+        let mut headers = Headers::new();
+        let url = self.request_url();
+        match self.mode {
+            Mode::Play => {
+                headers.put("Accept", "application/sdp");
+                self.send(Method::Describe, url, headers, Bytes::new())
+            }
+            Mode::Record => {
+                headers.put("Content-Type", "application/sdp");
+                let sdp = std::mem::take(&mut self.sdp);
+                self.send(Method::Announce, url, headers, sdp)
+            }
+        }
+    }
+
+    /// The base of the tracks' URLs is what the server says, else what was asked (RFC 2326, C.1.1).
+    fn handle_described(&mut self, response: Response) -> Result<ClientEvent, ClientError> {
+        let headers = &response.headers;
+        let base = headers
+            .get("Content-Base")
+            .or_else(|| headers.get("Content-Location"));
+        if let Some(base) = base {
+            self.url = Some(RtspUrl::parse(base)?);
+        }
+        Ok(ClientEvent::Described { sdp: response.body })
+    }
+
+    fn handle_set_up(&mut self, response: &Response) -> Result<(), ClientError> {
+        let (track, url) = self.to_set_up.pop_front().ok_or(ClientError::State)?;
+        let offer = TransportOffer::choose(response.headers.all("Transport"));
+        let offer = offer.map_err(|_| ClientError::Transport)?;
+        let transport = offer.interleaved.ok_or(ClientError::Transport)?;
+        let taken = self
+            .tracks
+            .iter()
+            .any(|other| other.transport.overlaps(transport));
+        if taken {
+            return Err(ClientError::Transport);
+        }
+        let ssrc = offer.ssrc;
+        self.tracks.push(ClientTrack {
+            track,
+            transport,
+            ssrc,
+            url,
+        });
+        self.set_up_next()
+    }
+
+    /// Sends the `SETUP` of the next track, or when there is none, `PLAY` or `RECORD`.
+    fn set_up_next(&mut self) -> Result<(), ClientError> {
+        let Some((_, url)) = self.to_set_up.front() else {
+            return self.resume();
+        };
+        let url = url.clone();
+        let transport = TransportOffer {
+            interleaved: Interleaved::of_track(self.tracks.len()),
+            mode: (self.mode == Mode::Record).then_some(Mode::Record),
+            ssrc: None,
+        };
+        let mut headers = Headers::new();
+        headers.put("Transport", transport);
+        self.send(Method::Setup, url, headers, Bytes::new())
+    }
+
+    fn playing(&self, headers: &Headers) -> ClientEvent {
+        let header = headers.get("RTP-Info").unwrap_or_default();
+        let starts = RtpInfoEntry::parse_all(header)
+            .iter()
+            .filter_map(|entry| self.start_of(entry))
+            .collect();
+        ClientEvent::Playing { starts }
+    }
+
+    /// Some servers give a track's URL with another host, or only its end.
+    fn start_of(&self, entry: &RtpInfoEntry) -> Option<RtpInfo> {
+        let url = entry.url.as_str();
+        let named = |track: &&ClientTrack| {
+            !url.is_empty() && (url == track.url || track.url.ends_with(&format!("/{url}")))
+        };
+        let last_segment = |url: &str| url.rsplit('/').next().map(str::to_owned);
+        let similar = |track: &&ClientTrack| last_segment(&track.url) == last_segment(url);
+        let mut tracks = self.tracks.iter();
+        let found = tracks.clone().find(named).or_else(|| tracks.find(similar));
+        let (seq, rtptime) = (entry.seq, entry.rtptime);
+        found.map(|found| RtpInfo {
+            track: found.track,
+            seq,
+            rtptime,
+        })
+    }
+
+    fn ended(&mut self) -> ClientEvent {
+        self.session = None;
+        self.tracks.clear();
+        ClientEvent::Ended
+    }
+
+    fn take_session(&mut self, headers: &Headers) {
+        if let Some(value) = headers.get("Session") {
+            let id = value.split(';').next().unwrap_or_default().trim();
+            self.session = Some(id.to_owned());
+        }
+    }
+
+    fn request_url(&self) -> String {
+        self.url
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    fn send_in_session(&mut self, method: Method) -> Result<(), ClientError> {
+        if self.session.is_none() {
+            return Err(ClientError::State);
+        }
+        let mut headers = Headers::new();
+        if matches!(method, Method::Play | Method::Record) {
+            headers.put("Range", "npt=0.000-");
+        }
+        self.send(method, self.request_url(), headers, Bytes::new())
+    }
+
+    fn send(
+        &mut self,
+        method: Method,
+        url: String,
+        headers: Headers,
+        body: Bytes,
+    ) -> Result<(), ClientError> {
+        if self.waiting.len() >= WAITING_MAX || self.outputs.len() >= OUTPUTS_MAX {
+            return Err(ClientError::Unanswered);
+        }
+        self.cseq = self.cseq.wrapping_add(1);
+        let mut request = Request::new(method.clone(), url, self.cseq);
+        request.headers.put("User-Agent", &self.user_agent);
+        if let Some(session) = &self.session {
+            request.headers.put("Session", session);
+        }
+        request.headers.append(headers);
+        request.body = body;
+        let mut bytes = Vec::new();
+        request.write(&mut bytes);
+        self.waiting.push_back((self.cseq, method));
+        self.outputs.push_back(bytes.into());
+        Ok(())
+    }
+}
+
+fn check_tracks(tracks: usize) -> Result<(), ClientError> {
+    match (1..=TRACKS_MAX).contains(&tracks) {
+        true => Ok(()),
+        false => Err(ClientError::Tracks(tracks)),
+    }
+}
