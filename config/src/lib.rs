@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Shardcast's configuration: MediaMTX's keys and our own, from a YAML file and the
+//! environment, into typed values with every default applied.
+//!
+//! The way of a configuration: text → `yaml` (a tree in which everything has its place) →
+//! `env` (variables lie over the file) → `resolve` (types, deprecated keys, what is not built;
+//! the tables are in `keys`) → [`Config`]. Invariants:
+//!
+//! - Every key of MediaMTX is known. One that restricts access or demands encryption, and is
+//!   not built, refuses any value but its default: no locked server starts open. Any other that
+//!   is not built and changed is named in one warning.
+//! - An error names file, line, column, key, what was expected and the nearest known key; all
+//!   errors of a file come at once.
+//! - Everything that a file can make large is bounded: bytes, depth, values, problems, regular
+//!   expressions.
+//!
+//! Deliberately absent: sockets and shards, and whether an address or a driver can be had here.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod env;
+mod error;
+mod keys;
+mod kind;
+mod load;
+mod nearest;
+mod notice;
+mod paths;
+mod place;
+mod resolve;
+mod settings;
+mod tree;
+mod units;
+mod yaml;
+
+pub use config::{
+    Choice, Config, Driver, FanoutConfig, LimitsConfig, LogConfig, LogDestination, LogLevel,
+    RtspConfig, RuntimeConfig, SHARDS_MAX, ShardCount,
+};
+pub use error::{ConfigError, PROBLEMS_MAX, Problems};
+pub use load::{FILE_BYTES_MAX, Loaded, SEARCHED, environment, load, parse};
+pub use paths::{
+    ALL_OTHERS, PATH_NAME_BYTES_MAX, PATTERNS_MAX, PathConfig, Paths, SlowReader, Source, Start,
+};

@@ -1,0 +1,346 @@
+//! The configuration that the engine runs with: plain typed values, every default applied.
+//!
+//! Filled by `load` from checked settings, read by the engine and, through it, by every shard.
+//! Only what is built has a field here; a key that is accepted but not built yet has none, so
+//! that no code can believe in it. Deliberately absent: YAML, environment, positions.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::paths::{PathConfig, Paths};
+use crate::settings::Settings;
+
+/// A whole configuration. [`Config::default`] is what runs when there is no file: every key at
+/// its default and `all_others` as the only path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Shards, driver and their time limits.
+    pub runtime: RuntimeConfig,
+    /// Where log lines go and how they look.
+    pub log: LogConfig,
+    /// `readTimeout`: for a begun message or frame, and for a recording publisher.
+    pub read_timeout: Duration,
+    /// `writeTimeout`: how long a socket may accept no byte.
+    pub write_timeout: Duration,
+    /// The RTSP server.
+    pub rtsp: RtspConfig,
+    /// Batches, wake slices and the kernel's share of a reader's queue.
+    pub fanout: FanoutConfig,
+    /// What one address, or all of them, may take.
+    pub limits: LimitsConfig,
+    /// `pathDefaults`: what a path has that says nothing else.
+    pub path_defaults: PathConfig,
+    /// `paths`, each with the defaults applied.
+    pub paths: Paths,
+}
+
+/// Keys `shards`, `driver`, `pinCpus`, `mediaRing`, `stallAfter`, `shutdownTimeout`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeConfig {
+    /// How many shards run.
+    pub shards: ShardCount,
+    /// What serves sockets and timers.
+    pub driver: Driver,
+    /// Whether each shard is pinned to a CPU.
+    pub pin_cpus: bool,
+    /// Batches in flight per ordered pair of shards.
+    pub media_ring: usize,
+    /// A shard that has not polled for so long is reported.
+    pub stall_after: Duration,
+    /// Time to drain at the end.
+    pub shutdown_timeout: Duration,
+}
+
+/// `shards`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardCount {
+    /// One per CPU that the process may use.
+    Auto,
+    /// Exactly so many, at most [`SHARDS_MAX`].
+    Count(NonZeroUsize),
+}
+
+/// The largest value of `shards`: the runtime's own maximum.
+pub const SHARDS_MAX: i64 = 256;
+
+/// `driver`. Whether it can be had here is the platform's to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// The best that kernel and sandbox allow.
+    Auto,
+    /// io_uring (Linux).
+    IoUring,
+    /// epoll (Linux).
+    Epoll,
+    /// I/O completion ports (Windows).
+    Iocp,
+    /// glommio, where it is built in (Linux).
+    Glommio,
+}
+
+/// Keys `logLevel`, `logDestinations`, `logStructured`, `logFile`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The least severe line that is written.
+    pub level: LogLevel,
+    /// Where lines go; never empty, each at most once.
+    pub destinations: Vec<LogDestination>,
+    /// JSON lines instead of plain ones.
+    pub structured: bool,
+    /// The file of [`LogDestination::File`].
+    pub file: String,
+}
+
+/// `logLevel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only errors.
+    Error,
+    /// Errors and warnings.
+    Warn,
+    /// What an operator wants to see.
+    Info,
+    /// Everything.
+    Debug,
+}
+
+/// An entry of `logDestinations`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogDestination {
+    /// Standard output.
+    Stdout,
+    /// The file named by `logFile`.
+    File,
+}
+
+/// Keys `rtsp`, `rtspAddress`. Of `rtspTransports` only TCP is built, and a configuration
+/// without it is refused, so there is nothing to choose here yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtspConfig {
+    /// Whether the server listens at all.
+    pub enabled: bool,
+    /// `host:port` or `:port` (every address, IPv6 and IPv4).
+    pub address: String,
+}
+
+/// Keys `coalesce`, `batchBytes`, `gatherReaders`, `wakeReaders`, `wakeBytes`, `moveLive`,
+/// `notSentLowat`, `sendBuffer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FanoutConfig {
+    /// Longest wait of a packet for its batch.
+    pub coalesce: Duration,
+    /// A batch closes at this size.
+    pub batch_bytes: usize,
+    /// Readers of a path that stay on the owner's shard before they spread; 0 spreads at once.
+    pub gather_readers: usize,
+    /// Readers woken before the shard yields.
+    pub wake_readers: usize,
+    /// Bytes handed out before the shard yields.
+    pub wake_bytes: usize,
+    /// Whether a connected socket may move to the owner's shard.
+    pub move_live: Choice,
+    /// Unsent bytes that the kernel may hold per TCP reader; `None` leaves the system's.
+    pub not_sent_lowat: Option<NonZeroUsize>,
+    /// `SO_SNDBUF` of readers; `None` leaves the system's.
+    pub send_buffer: Option<NonZeroUsize>,
+}
+
+/// A switch that may be left to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Where the platform can.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// Key `sessionsPerAddress`; the other limits are not built yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Sessions of one address that neither play nor record.
+    pub sessions_per_address: usize,
+}
+
+impl Config {
+    /// The settings of the path that serves `name`: its own entry, else the first regular
+    /// expression that matches (in sorted order), else `all_others`. `None`: the path is not
+    /// configured, and nobody may publish or read it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<&PathConfig> {
+        self.paths.find(name).map(|(_, path)| path)
+    }
+
+    /// The defaults, without any path.
+    pub(crate) fn without_paths() -> Self {
+        Self {
+            runtime: RuntimeConfig::default(),
+            log: LogConfig::default(),
+            read_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            rtsp: RtspConfig::default(),
+            fanout: FanoutConfig::default(),
+            limits: LimitsConfig::default(),
+            path_defaults: PathConfig::default(),
+            paths: Paths::default(),
+        }
+    }
+
+    /// Takes over what the top level of a configuration says.
+    pub(crate) fn apply(&mut self, settings: &Settings) {
+        settings.duration("readTimeout", &mut self.read_timeout);
+        settings.duration("writeTimeout", &mut self.write_timeout);
+        self.runtime.apply(settings);
+        self.log.apply(settings);
+        self.rtsp.apply(settings);
+        self.fanout.apply(settings);
+        self.limits.apply(settings);
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self::without_paths();
+        config.paths.set_others(config.path_defaults.clone());
+        config
+    }
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            shards: ShardCount::Auto,
+            driver: Driver::Auto,
+            pin_cpus: false,
+            media_ring: 1024,
+            stall_after: Duration::from_secs(1),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl RuntimeConfig {
+    fn apply(&mut self, settings: &Settings) {
+        if let Some(count) = settings.automatic_count("shards") {
+            self.shards = count.map_or(ShardCount::Auto, ShardCount::Count);
+        }
+        settings.choice(
+            "driver",
+            &[
+                ("auto", Driver::Auto),
+                ("io_uring", Driver::IoUring),
+                ("epoll", Driver::Epoll),
+                ("iocp", Driver::Iocp),
+                ("glommio", Driver::Glommio),
+            ],
+            &mut self.driver,
+        );
+        settings.switch("pinCpus", &mut self.pin_cpus);
+        settings.count("mediaRing", &mut self.media_ring);
+        settings.duration("stallAfter", &mut self.stall_after);
+        settings.duration("shutdownTimeout", &mut self.shutdown_timeout);
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            destinations: vec![LogDestination::Stdout],
+            structured: false,
+            file: "mediamtx.log".to_owned(),
+        }
+    }
+}
+
+impl LogConfig {
+    fn apply(&mut self, settings: &Settings) {
+        settings.choice(
+            "logLevel",
+            &[
+                ("error", LogLevel::Error),
+                ("warn", LogLevel::Warn),
+                ("info", LogLevel::Info),
+                ("debug", LogLevel::Debug),
+            ],
+            &mut self.level,
+        );
+        settings.choices(
+            "logDestinations",
+            &[
+                ("stdout", LogDestination::Stdout),
+                ("file", LogDestination::File),
+            ],
+            &mut self.destinations,
+        );
+        settings.switch("logStructured", &mut self.structured);
+        settings.text("logFile", &mut self.file);
+    }
+}
+
+impl Default for RtspConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            address: ":8554".to_owned(),
+        }
+    }
+}
+
+impl RtspConfig {
+    fn apply(&mut self, settings: &Settings) {
+        settings.switch("rtsp", &mut self.enabled);
+        settings.text("rtspAddress", &mut self.address);
+    }
+}
+
+impl Default for FanoutConfig {
+    fn default() -> Self {
+        Self {
+            coalesce: Duration::from_millis(3),
+            batch_bytes: 256 << 10,
+            gather_readers: 64,
+            wake_readers: 128,
+            wake_bytes: 1 << 20,
+            move_live: Choice::Auto,
+            not_sent_lowat: NonZeroUsize::new(16 << 10),
+            send_buffer: None,
+        }
+    }
+}
+
+impl FanoutConfig {
+    fn apply(&mut self, settings: &Settings) {
+        settings.duration("coalesce", &mut self.coalesce);
+        settings.count("batchBytes", &mut self.batch_bytes);
+        settings.count("gatherReaders", &mut self.gather_readers);
+        settings.count("wakeReaders", &mut self.wake_readers);
+        settings.count("wakeBytes", &mut self.wake_bytes);
+        settings.choice(
+            "moveLive",
+            &[
+                ("auto", Choice::Auto),
+                ("yes", Choice::Yes),
+                ("no", Choice::No),
+            ],
+            &mut self.move_live,
+        );
+        settings.optional_count("notSentLowat", &mut self.not_sent_lowat);
+        settings.optional_count("sendBuffer", &mut self.send_buffer);
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            sessions_per_address: 4096,
+        }
+    }
+}
+
+impl LimitsConfig {
+    fn apply(&mut self, settings: &Settings) {
+        settings.count("sessionsPerAddress", &mut self.sessions_per_address);
+    }
+}

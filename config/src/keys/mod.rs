@@ -1,0 +1,124 @@
+//! Every key there is: its type, its default, and what becomes of it here.
+//!
+//! The tables are MediaMTX's schema and ours. `resolve` judges a configuration by them, `env`
+//! finds variables by them. A key that gets built changes its status here and gains a field in
+//! `config` or `paths`.
+
+mod global;
+mod path;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::kind::{Kind, Value};
+
+/// A key of the top level or of a path.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) status: Status,
+    /// As text; the list and map kinds read it as YAML. Empty: nothing.
+    pub(crate) default: &'static str,
+    /// Further values that ask for nothing: MediaMTX's own configuration files carry them.
+    stock: &'static [&'static str],
+}
+
+/// What a key does here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It has effect.
+    Built,
+    /// It has effect, but not with these words.
+    BuiltExcept(&'static [&'static str]),
+    /// It is accepted; a warning says that it does nothing.
+    NotBuilt,
+    /// As `NotBuilt`, but anything other than the default is refused: a server that was locked
+    /// must not start open. Says what the key does.
+    Restricting(&'static str),
+    /// `rtspTransports`: of its words only `tcp` is built, and it must be among them.
+    Transports,
+    /// Deprecated: the same as this key.
+    Becomes(&'static str),
+    /// Deprecated: the opposite of this key.
+    Inverted(&'static str),
+    /// Deprecated: the only item of this key's list.
+    First(&'static str),
+    /// Deprecated: the key of the same name in `pathDefaults`.
+    InPathDefaults,
+    /// Deprecated, and without effect in MediaMTX too.
+    Gone,
+}
+
+/// The keys of one kind of map.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) keys: &'static [Key],
+    by_name: HashMap<&'static str, &'static Key>,
+}
+
+impl Table {
+    /// The top level, without `pathDefaults` and `paths`.
+    pub(crate) fn global() -> &'static Self {
+        static TABLE: OnceLock<Table> = OnceLock::new();
+        TABLE.get_or_init(|| Self::new(global::GLOBAL))
+    }
+
+    /// `pathDefaults` and every path.
+    pub(crate) fn path() -> &'static Self {
+        static TABLE: OnceLock<Table> = OnceLock::new();
+        TABLE.get_or_init(|| Self::new(path::PATH))
+    }
+
+    fn new(keys: &'static [Key]) -> Self {
+        let by_name = keys.iter().map(|key| (key.name, key)).collect();
+        Self { keys, by_name }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|key| key.name)
+    }
+}
+
+impl Key {
+    /// The same key with further values that ask for nothing.
+    const fn or(mut self, stock: &'static [&'static str]) -> Self {
+        self.stock = stock;
+        self
+    }
+
+    /// Whether `value` asks for nothing that would not be so without it.
+    pub(crate) fn is_default(&self, value: &Value) -> bool {
+        let mut texts = std::iter::once(&self.default).chain(self.stock);
+        texts.any(|text| self.kind.read_default(text).as_ref() == Some(value))
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, status: Status) -> Key {
+    Key {
+        name,
+        kind,
+        status,
+        default,
+        stock: &[],
+    }
+}
+
+const SWITCH: Kind = Kind::Switch;
+const TEXT: Kind = Kind::Text;
+const DECIMAL: Kind = Kind::Decimal;
+const WHOLE: Kind = Kind::Count(0, i64::MAX);
+const SPAN: Kind = Kind::Span(Duration::ZERO, Duration::MAX);
+const SIZE: Kind = Kind::Size(0, i64::MAX);
+const ENCRYPTION: Kind = Kind::Choice(&["no", "optional", "strict"]);
+const RECORD_FORMAT: Kind = Kind::Choice(&["fmp4", "mpegts"]);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+const RESTRICTS: Status = Status::Restricting("restricts access");
+const ENCRYPTS: Status = Status::Restricting("demands encryption");

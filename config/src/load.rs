@@ -1,0 +1,175 @@
+//! From a file and the environment to a configuration.
+//!
+//! Called by the daemon at its start and by `shardcast check`. The file is read once, in full;
+//! what happens to it later is for a reload to see.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
+
+use crate::config::Config;
+use crate::env;
+use crate::error::{ConfigError, Report};
+use crate::notice::Notices;
+use crate::place::Place;
+use crate::resolve::resolve;
+use crate::tree::Node;
+use crate::yaml;
+
+/// The largest file that is read: ten thousand paths with a dozen keys and comments.
+pub const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Where a file is looked for when none is named, the first that exists wins: the working
+/// directory, then where MediaMTX looks.
+pub const SEARCHED: [&str; 8] = [
+    "shardcast.yml",
+    "mediamtx.yml",
+    "/usr/local/etc/shardcast.yml",
+    "/usr/local/etc/mediamtx.yml",
+    "/usr/etc/shardcast.yml",
+    "/usr/etc/mediamtx.yml",
+    "/etc/shardcast/shardcast.yml",
+    "/etc/mediamtx/mediamtx.yml",
+];
+
+/// A configuration with what there is to say about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What an operator should read once, each a line: at most one that names every key that
+    /// is not built yet, one for deprecated keys, one for unknown variables, one when no path
+    /// is configured.
+    pub warnings: Vec<String>,
+    /// The file, if there was one.
+    pub source: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// One line about what was loaded: `mediamtx.yml: 3 paths, RTSP on :8554`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let source = match &self.source {
+            Some(file) => file.display().to_string(),
+            None => "built-in defaults".to_owned(),
+        };
+        let paths = match self.config.paths.len() {
+            1 => "1 path".to_owned(),
+            count => format!("{count} paths"),
+        };
+        let rtsp = match &self.config.rtsp {
+            rtsp if rtsp.enabled => format!("RTSP on {}", rtsp.address),
+            _ => "RTSP off".to_owned(),
+        };
+        format!("{source}: {paths}, {rtsp}")
+    }
+}
+
+/// Loads `file`, or else the first of [`SEARCHED`] that exists, or else the defaults, and puts
+/// the variables of `environment` over it.
+///
+/// # Errors
+/// Every problem that was found, not only the first. A file that is named and missing is one.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let found = match file {
+        Some(file) => Some(file.to_owned()),
+        None => first_that_exists(SEARCHED.iter().map(PathBuf::from)),
+    };
+    let Some(file) = found else {
+        return parse(None, "", environment);
+    };
+    let text = String::from_utf8(read_file(&file)?);
+    let text = text.map_err(|error| not_text(&file, &error))?;
+    parse(Some(&file), &text, environment)
+}
+
+/// Judges `text`, the content of `file`, as [`load`] does. Without a file and without paths in
+/// `environment` every path is open, as `all_others`; a file says itself which paths there are.
+///
+/// # Errors
+/// Every problem that was found.
+pub fn parse(
+    file: Option<&Path>,
+    text: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let mut report = Report::default();
+    let mut notices = Notices::default();
+    let mut config = Config::default();
+    if let Some(mut root) = yaml::read(text, &mut report) {
+        env::overlay(&mut root, environment, &mut report, &mut notices);
+        config = judged(&root, file.is_none(), &mut report, &mut notices);
+    }
+    report.finish(file)?;
+    let mut warnings = notices.warnings();
+    if config.paths.is_empty() {
+        warnings.push(
+            "no path is configured, every publisher and reader is refused; 'paths: \
+             {all_others: }' opens all"
+                .to_owned(),
+        );
+    }
+    Ok(Loaded {
+        config,
+        warnings,
+        source: file.map(Path::to_owned),
+    })
+}
+
+fn judged(root: &Node, built_in: bool, report: &mut Report, notices: &mut Notices) -> Config {
+    let mut config = resolve(root, report, notices);
+    if built_in && config.paths.is_empty() {
+        config.paths.set_others(config.path_defaults.clone());
+    }
+    config
+}
+
+/// The environment of this process. What is no Unicode is replaced, so that the checks see it.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
+/// A file that exists and cannot be looked at counts: silently taking another would be worse.
+fn first_that_exists(mut candidates: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    candidates.find(|file| !matches!(file.try_exists(), Ok(false)))
+}
+
+fn read_file(file: &Path) -> Result<Vec<u8>, ConfigError> {
+    let unreadable = |source: io::Error| ConfigError::Unreadable {
+        file: file.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(unreadable)?;
+    let read = opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLarge {
+            file: file.to_owned(),
+            bytes_max: FILE_BYTES_MAX,
+        });
+    }
+    Ok(bytes)
+}
+
+fn not_text(file: &Path, error: &FromUtf8Error) -> ConfigError {
+    let valid = error
+        .as_bytes()
+        .split_at(error.utf8_error().valid_up_to())
+        .0;
+    let text = String::from_utf8_lossy(valid);
+    let last_line = text.rsplit('\n').next().unwrap_or_default();
+    let place = Place::File {
+        line: text.matches('\n').count() + 1,
+        column: last_line.chars().count() + 1,
+    };
+    let mut report = Report::default();
+    report.add(&place, || "expected UTF-8 text".to_owned());
+    report.into_error(Some(file))
+}

@@ -1,0 +1,285 @@
+//! Paths of a configuration: what each of them may do, and which entry serves a given name.
+//!
+//! Filled by `load`; asked by the engine for every publisher and reader. Names that come here
+//! are canonical already (the engine has one canonicaliser); `check_name` says what a
+//! configuration may call a path.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::settings::Settings;
+
+/// The most regular expressions among the paths: a name that no path has is tried on each.
+pub const PATTERNS_MAX: usize = 1024;
+
+/// The largest compiled regular expression, in bytes: room for some thousand literal names,
+/// and 256 MiB in all in the worst case.
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+
+/// The longest name of a path, in bytes. It has to fit into a request line with room to spare.
+pub const PATH_NAME_BYTES_MAX: usize = 1024;
+
+/// What a path may do. Every default is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathConfig {
+    /// Where its stream comes from.
+    pub source: Source,
+    /// `maxReaders`; `None` is no limit.
+    pub max_readers: Option<NonZeroUsize>,
+    /// `overridePublisher`: a new publisher closes the one that is there, else it is refused.
+    pub override_publisher: bool,
+    /// `logBytes`: memory of the path's log on one shard.
+    pub log_bytes: usize,
+    /// `logAge`: age of the path's log on one shard.
+    pub log_age: Duration,
+    /// `slowReader`: what happens when a reader's queue passes its limit.
+    pub slow_reader: SlowReader,
+    /// `readerQueueBytes`: lag in bytes that a reader may have.
+    pub reader_queue_bytes: usize,
+    /// `readerQueueAge`: lag in time that a reader may have.
+    pub reader_queue_age: Duration,
+    /// `start`: where a reader's stream begins.
+    pub start: Start,
+}
+
+/// `source`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Publishers bring the stream.
+    Publisher,
+    /// The stream is to come from somewhere else, which is not built yet. Nobody may publish
+    /// here: the operator has not opened this path to publishers.
+    Elsewhere(String),
+}
+
+/// `slowReader`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowReader {
+    /// It is closed.
+    Disconnect,
+    /// It goes on at the next start point.
+    DropToKeyFrame,
+}
+
+/// `start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the next packet.
+    Live,
+    /// At the next key frame.
+    KeyFrame,
+    /// At the newest key frame that the log has, sent at once.
+    Gop,
+}
+
+impl Default for PathConfig {
+    fn default() -> Self {
+        Self {
+            source: Source::Publisher,
+            max_readers: None,
+            override_publisher: true,
+            log_bytes: 32 << 20,
+            log_age: Duration::from_secs(30),
+            slow_reader: SlowReader::DropToKeyFrame,
+            reader_queue_bytes: 8 << 20,
+            reader_queue_age: Duration::from_secs(5),
+            start: Start::KeyFrame,
+        }
+    }
+}
+
+impl PathConfig {
+    /// Takes over what one path, or `pathDefaults`, says.
+    pub(crate) fn apply(&mut self, settings: &Settings) {
+        let mut source = String::new();
+        settings.text("source", &mut source);
+        match source.as_str() {
+            "" => {}
+            "publisher" => self.source = Source::Publisher,
+            _ => self.source = Source::Elsewhere(source),
+        }
+        settings.optional_count("maxReaders", &mut self.max_readers);
+        settings.switch("overridePublisher", &mut self.override_publisher);
+        settings.count("logBytes", &mut self.log_bytes);
+        settings.duration("logAge", &mut self.log_age);
+        settings.choice(
+            "slowReader",
+            &[
+                ("disconnect", SlowReader::Disconnect),
+                ("dropToKeyFrame", SlowReader::DropToKeyFrame),
+            ],
+            &mut self.slow_reader,
+        );
+        settings.count("readerQueueBytes", &mut self.reader_queue_bytes);
+        settings.duration("readerQueueAge", &mut self.reader_queue_age);
+        settings.choice(
+            "start",
+            &[
+                ("live", Start::Live),
+                ("keyFrame", Start::KeyFrame),
+                ("gop", Start::Gop),
+            ],
+            &mut self.start,
+        );
+    }
+}
+
+/// The entries of `paths`, in the order in which they are tried.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Paths {
+    exact: BTreeMap<String, PathConfig>,
+    patterns: BTreeMap<String, (Pattern, PathConfig)>,
+    others: Option<PathConfig>,
+}
+
+/// The name under which [`Paths`] gives out the entry that takes every other path.
+pub const ALL_OTHERS: &str = "all_others";
+
+/// Names that mean the same as [`ALL_OTHERS`].
+const ALL_OTHERS_NAMES: [&str; 3] = [ALL_OTHERS, "all", "~^.*$"];
+
+impl Paths {
+    /// The entry that serves `name`, with the name that the entry has in the configuration.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(&str, &PathConfig)> {
+        if let Some((entry, path)) = self.exact.get_key_value(name) {
+            return Some((entry, path));
+        }
+        let matching =
+            |(_, (pattern, _)): &(&String, &(Pattern, PathConfig))| pattern.matches(name);
+        match self.patterns.iter().find(matching) {
+            Some((entry, (_, path))) => Some((entry, path)),
+            None => self.others.as_ref().map(|path| (ALL_OTHERS, path)),
+        }
+    }
+
+    /// Every entry with its name: exact ones, regular expressions, `all_others`, each sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &PathConfig)> {
+        let exact = self.exact.iter().map(|(name, path)| (name.as_str(), path));
+        let patterns = self
+            .patterns
+            .iter()
+            .map(|(name, (_, path))| (name.as_str(), path));
+        let others = self.others.iter().map(|path| (ALL_OTHERS, path));
+        exact.chain(patterns).chain(others)
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.exact.len() + self.patterns.len() + usize::from(self.others.is_some())
+    }
+
+    /// Whether there is no entry, so that every path is refused.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn set_others(&mut self, path: PathConfig) {
+        self.others = Some(path);
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// What was expected instead of `name`.
+    pub(crate) fn insert(&mut self, name: &str, path: PathConfig) -> Result<(), String> {
+        if is_all_others(name) {
+            if self.others.is_some() {
+                return Err(format!("only one of {}", ALL_OTHERS_NAMES.join(", ")));
+            }
+            self.others = Some(path);
+        } else if name.starts_with('~') {
+            if self.patterns.len() == PATTERNS_MAX {
+                return Err(format!("at most {PATTERNS_MAX} regular expressions"));
+            }
+            let pattern = Pattern::new(name)?;
+            self.patterns.insert(name.to_owned(), (pattern, path));
+        } else {
+            check_name(name)?;
+            self.exact.insert(name.to_owned(), path);
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` is the entry for every other path.
+fn is_all_others(name: &str) -> bool {
+    ALL_OTHERS_NAMES.contains(&name)
+}
+
+/// Says what is wrong with the name of a path, if anything.
+fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/.".contains(&byte);
+    if name.is_empty() || name.len() > PATH_NAME_BYTES_MAX || !name.bytes().all(allowed) {
+        return Err(format!(
+            "a path name of 1 to {PATH_NAME_BYTES_MAX} letters, digits, '_', '-', '.' and '/'"
+        ));
+    }
+    if name.starts_with('/') || name.ends_with('/') {
+        return Err("a path name without a slash at its start or end".to_owned());
+    }
+    if name
+        .split('/')
+        .any(|segment| segment == "." || segment == "..")
+    {
+        return Err("a path name without '.' or '..' as a segment".to_owned());
+    }
+    Ok(())
+}
+
+/// A compiled `~…` name. Matching is linear in the length of the name that is tried.
+///
+/// Classes are ASCII, as names are and as in Go, whose dialect operators write here.
+#[derive(Clone)]
+struct Pattern {
+    entry: String,
+    regex: Regex,
+}
+
+impl Pattern {
+    fn new(entry: &str) -> Result<Self, String> {
+        let text = entry.strip_prefix('~').unwrap_or(entry);
+        if text.is_empty() || entry.len() > PATH_NAME_BYTES_MAX {
+            return Err(format!(
+                "a regular expression of 1 to {PATH_NAME_BYTES_MAX} bytes after '~'"
+            ));
+        }
+        let regex = RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(PATTERN_BYTES_MAX)
+            .dfa_size_limit(PATTERN_BYTES_MAX)
+            .build()
+            .map_err(|error| format!("a regular expression after '~' ({})", last_line(&error)))?;
+        let entry = entry.to_owned();
+        Ok(Self { entry, regex })
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name.as_bytes())
+    }
+}
+
+/// The part of a regular expression's error that is not a drawing.
+fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default();
+    line.trim_start_matches("error: ").to_owned()
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry == other.entry
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.entry)
+    }
+}
