@@ -1,0 +1,677 @@
+//! RTCP (RFC 3550 §6): compound packets walked in place, sender reports rewritten in place, and the
+//! reports that the server itself sends.
+//!
+//! Input is a compound packet as a publisher or a reader sent it. The walk hands out one packet at a
+//! time with its declared length checked; whatever it does not know passes through as
+//! [`Body::Other`]. A stream that numbers its packets anew rewrites the publisher's reports with
+//! [`rewrite`], so that its clock goes on to readers without a jump. Reports of our own are built by
+//! `rtcp-types`.
+//!
+//! The walk is lenient where peers are careless: a compound need not begin with a report, and need
+//! not hold an SDES.
+
+use bytes::Bytes;
+use rtcp_types::{
+    ByeBuilder, Compound, RtcpPacketWriter, RtcpPacketWriterExt, RtcpWriteError, Sdes, SdesChunk,
+    SdesItem,
+};
+
+use super::clock::NtpTime;
+use super::header::{RtpTimestamp, Ssrc};
+
+/// Packet type of a sender report.
+const SENDER_REPORT: u8 = 200;
+/// Packet type of a receiver report.
+const RECEIVER_REPORT: u8 = 201;
+/// Packet type of a source description.
+const SOURCE_DESCRIPTION: u8 = 202;
+/// Packet type of a goodbye.
+const GOODBYE: u8 = 203;
+
+/// The header that every packet of a compound begins with.
+const COMMON_HEADER_BYTES: usize = 4;
+/// One report block (RFC 3550 §6.4.1).
+const REPORT_BLOCK_BYTES: usize = 24;
+/// SDES item type of the canonical name (RFC 3550 §6.5.1).
+const SDES_CNAME: u8 = 1;
+
+/// The longest canonical name: its length takes one byte (RFC 3550 §6.5).
+pub const CNAME_BYTES_MAX: usize = 255;
+
+/// Why bytes are not a compound packet, or why one cannot be built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RtcpError {
+    /// Fewer bytes remain than a packet's header or its declared length.
+    #[error("the RTCP packet at byte {offset} ends after the compound")]
+    Truncated {
+        /// Where the packet begins in the compound.
+        offset: usize,
+    },
+    /// The version field is not 2.
+    #[error("the RTCP packet at byte {offset} has version {version} instead of 2")]
+    Version {
+        /// Where the packet begins in the compound.
+        offset: usize,
+        /// The version that was found.
+        version: u8,
+    },
+    /// The canonical name is longer than [`CNAME_BYTES_MAX`].
+    #[error("a canonical name of more than {CNAME_BYTES_MAX} bytes")]
+    CnameTooLong,
+}
+
+/// Whether a packet is RTCP, told by its second byte where both share a channel or a port (RFC 5761
+/// §4).
+#[must_use]
+pub const fn is_rtcp(packet: &[u8]) -> bool {
+    matches!(packet, [_, 192..=223, ..])
+}
+
+/// One packet of a compound.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Where it begins in the compound.
+    pub offset: usize,
+    /// What it is.
+    pub body: Body<'a>,
+}
+
+/// What a packet says.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// A sender report: the clock of a source.
+    SenderReport(SenderReport),
+    /// A receiver report.
+    ReceiverReport(ReceiverReport<'a>),
+    /// A source description.
+    SourceDescription(SourceDescription<'a>),
+    /// A goodbye: these sources end.
+    Goodbye(Goodbye<'a>),
+    /// Any other packet type, or one of the above that is too short for its fields.
+    Other {
+        /// The packet type.
+        packet_type: u8,
+    },
+}
+
+/// The packets of a compound, in order. An error ends the walk.
+#[derive(Clone, Debug)]
+pub struct Packets<'a> {
+    compound: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Packets<'a> {
+    /// Walks `compound` from its begin.
+    #[must_use]
+    pub const fn new(compound: &'a [u8]) -> Self {
+        Self {
+            compound,
+            offset: 0,
+        }
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Result<Packet<'a>, RtcpError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let offset = self.offset;
+        let rest = self
+            .compound
+            .get(offset..)
+            .filter(|rest| !rest.is_empty())?;
+        let raw = match RawPacket::parse(rest, offset) {
+            Ok(raw) => raw,
+            Err(error) => {
+                self.offset = self.compound.len();
+                return Some(Err(error));
+            }
+        };
+        self.offset += raw.bytes;
+        Some(Ok(Packet {
+            offset,
+            body: raw.body(),
+        }))
+    }
+}
+
+/// A packet whose header and length are checked, and nothing else.
+struct RawPacket<'a> {
+    packet_type: u8,
+    count: usize,
+    body: &'a [u8],
+    bytes: usize,
+}
+
+impl<'a> RawPacket<'a> {
+    fn parse(rest: &'a [u8], offset: usize) -> Result<Self, RtcpError> {
+        let Some((header, after)) = rest.split_first_chunk::<COMMON_HEADER_BYTES>() else {
+            return Err(RtcpError::Truncated { offset });
+        };
+        let version = header[0] >> 6;
+        if version != 2 {
+            return Err(RtcpError::Version { offset, version });
+        }
+        let body_bytes = usize::from(u16::from_be_bytes([header[2], header[3]])) * 4;
+        let body = after
+            .get(..body_bytes)
+            .ok_or(RtcpError::Truncated { offset })?;
+        Ok(Self {
+            packet_type: header[1],
+            count: usize::from(header[0] & 0x1f),
+            body,
+            bytes: COMMON_HEADER_BYTES + body_bytes,
+        })
+    }
+
+    fn body(&self) -> Body<'a> {
+        let known = match self.packet_type {
+            SENDER_REPORT => SenderReport::parse(self.body).map(Body::SenderReport),
+            RECEIVER_REPORT => self.receiver_report().map(Body::ReceiverReport),
+            SOURCE_DESCRIPTION => Some(Body::SourceDescription(SourceDescription {
+                count: self.count,
+                chunks: self.body,
+            })),
+            GOODBYE => {
+                (self.body.get(..self.count * 4)).map(|sources| Body::Goodbye(Goodbye { sources }))
+            }
+            _ => None,
+        };
+        known.unwrap_or(Body::Other {
+            packet_type: self.packet_type,
+        })
+    }
+
+    fn receiver_report(&self) -> Option<ReceiverReport<'a>> {
+        let (ssrc, blocks) = self.body.split_first_chunk::<4>()?;
+        Some(ReceiverReport {
+            ssrc: Ssrc(u32::from_be_bytes(*ssrc)),
+            blocks: blocks.get(..self.count * REPORT_BLOCK_BYTES)?,
+        })
+    }
+}
+
+/// The sender's part of a sender report (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SenderReport {
+    /// The source that it speaks of.
+    pub ssrc: Ssrc,
+    /// Wall time when it was sent.
+    pub ntp: NtpTime,
+    /// The same instant on the source's RTP clock.
+    pub rtp_timestamp: RtpTimestamp,
+    /// RTP packets sent so far.
+    pub packet_count: u32,
+    /// Payload bytes sent so far.
+    pub octet_count: u32,
+}
+
+impl SenderReport {
+    fn parse(body: &[u8]) -> Option<Self> {
+        let (ssrc, rest) = body.split_first_chunk::<4>()?;
+        let (ntp, rest) = rest.split_first_chunk::<8>()?;
+        let (rtp_timestamp, rest) = rest.split_first_chunk::<4>()?;
+        let (packet_count, rest) = rest.split_first_chunk::<4>()?;
+        let (octet_count, _) = rest.split_first_chunk::<4>()?;
+        Some(Self {
+            ssrc: Ssrc(u32::from_be_bytes(*ssrc)),
+            ntp: NtpTime(u64::from_be_bytes(*ntp)),
+            rtp_timestamp: RtpTimestamp(u32::from_be_bytes(*rtp_timestamp)),
+            packet_count: u32::from_be_bytes(*packet_count),
+            octet_count: u32::from_be_bytes(*octet_count),
+        })
+    }
+
+    /// The first sender report of `compound`, if it holds one before any error.
+    #[must_use]
+    pub fn find(compound: &[u8]) -> Option<Self> {
+        Packets::new(compound)
+            .map_while(Result::ok)
+            .find_map(|packet| match packet.body {
+                Body::SenderReport(report) => Some(report),
+                _ => None,
+            })
+    }
+}
+
+/// A receiver report (RFC 3550 §6.4.2).
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverReport<'a> {
+    /// The source that reports.
+    pub ssrc: Ssrc,
+    blocks: &'a [u8],
+}
+
+impl<'a> ReceiverReport<'a> {
+    /// What it says about each source that it receives.
+    pub fn blocks(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
+        let (blocks, _) = self.blocks.as_chunks::<REPORT_BLOCK_BYTES>();
+        blocks.iter().map(ReportBlock::parse)
+    }
+}
+
+/// What a receiver says about one source (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReportBlock {
+    /// The source.
+    pub ssrc: Ssrc,
+    /// Packets lost since the last report, in 256ths.
+    pub fraction_lost: u8,
+    /// Packets lost in all; duplicates make it negative.
+    pub cumulative_lost: i32,
+    /// Highest sequence number received, with the count of wraps in its upper half.
+    pub extended_sequence_number: u32,
+    /// Jitter between arrivals, in ticks of the source's clock.
+    pub jitter_ticks: u32,
+    /// Middle of the NTP time of the last sender report that arrived, or 0.
+    pub last_sender_report: u32,
+    /// Time since that report arrived, in 65536ths of a second.
+    pub delay_since_sender_report: u32,
+}
+
+impl ReportBlock {
+    fn parse(block: &[u8; REPORT_BLOCK_BYTES]) -> Self {
+        let word = |index: usize| {
+            let (words, _) = block.as_chunks::<4>();
+            words.get(index).map_or(0, |word| u32::from_be_bytes(*word))
+        };
+        Self {
+            ssrc: Ssrc(word(0)),
+            fraction_lost: block[4],
+            // 24 bits with a sign: shifted up and down again, the sign spreads.
+            cumulative_lost: (word(1) << 8).cast_signed() >> 8,
+            extended_sequence_number: word(2),
+            jitter_ticks: word(3),
+            last_sender_report: word(4),
+            delay_since_sender_report: word(5),
+        }
+    }
+}
+
+/// A source description (RFC 3550 §6.5).
+#[derive(Clone, Copy, Debug)]
+pub struct SourceDescription<'a> {
+    count: usize,
+    chunks: &'a [u8],
+}
+
+impl<'a> SourceDescription<'a> {
+    /// The canonical name of the first source that has one, as it was sent.
+    #[must_use]
+    pub fn cname(&self) -> Option<(Ssrc, &'a [u8])> {
+        let mut chunks = self.chunks;
+        for _ in 0..self.count {
+            let (ssrc, items) = chunks.split_first_chunk::<4>()?;
+            let (cname, items_bytes) = walk_sdes_items(items);
+            if let Some(cname) = cname {
+                return Some((Ssrc(u32::from_be_bytes(*ssrc)), cname));
+            }
+            chunks = items.get(items_bytes..)?;
+        }
+        None
+    }
+}
+
+/// Walks the items of one SDES chunk; returns its canonical name and how many bytes they take, the
+/// null bytes that fill up to a word included. Truncated items take the rest.
+fn walk_sdes_items(items: &[u8]) -> (Option<&[u8]>, usize) {
+    let mut cname = None;
+    let mut offset = 0;
+    loop {
+        match items.get(offset..).unwrap_or_default() {
+            [0, ..] => return (cname, (offset + 4) & !3),
+            [kind, len, rest @ ..] => {
+                let Some(value) = rest.get(..usize::from(*len)) else {
+                    return (cname, items.len());
+                };
+                if *kind == SDES_CNAME {
+                    cname = cname.or(Some(value));
+                }
+                offset += 2 + value.len();
+            }
+            _ => return (cname, items.len()),
+        }
+    }
+}
+
+/// A goodbye (RFC 3550 §6.6).
+#[derive(Clone, Copy, Debug)]
+pub struct Goodbye<'a> {
+    sources: &'a [u8],
+}
+
+impl<'a> Goodbye<'a> {
+    /// The sources that end.
+    pub fn sources(&self) -> impl Iterator<Item = Ssrc> + use<'a> {
+        let (sources, _) = self.sources.as_chunks::<4>();
+        sources
+            .iter()
+            .map(|source| Ssrc(u32::from_be_bytes(*source)))
+    }
+}
+
+/// How a stream numbers a publisher's reports anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rewrite {
+    /// The stream's source: every source that the compound speaks for becomes this one.
+    pub ssrc: Ssrc,
+    /// What is added to RTP times, as to the timestamps of the track's packets.
+    pub timestamp_offset: u32,
+    /// What is added to the count of packets.
+    pub packet_count_offset: u32,
+    /// What is added to the count of payload bytes.
+    pub octet_count_offset: u32,
+}
+
+/// Rewrites a publisher's compound in place: the sources of sender reports, source descriptions and
+/// goodbyes, and a sender report's clock and counts. Report blocks are about others and stay.
+///
+/// # Errors
+/// [`RtcpError`] at the first packet whose length or version is wrong; what precedes it has been
+/// rewritten by then, so the caller discards the compound.
+pub fn rewrite(compound: &mut [u8], by: &Rewrite) -> Result<(), RtcpError> {
+    let mut offset = 0;
+    while offset < compound.len() {
+        let rest = compound.get_mut(offset..).unwrap_or_default();
+        let raw = RawPacket::parse(rest, offset)?;
+        let (packet_type, count, bytes) = (raw.packet_type, raw.count, raw.bytes);
+        let body = rest.get_mut(COMMON_HEADER_BYTES..bytes).unwrap_or_default();
+        match packet_type {
+            SENDER_REPORT => rewrite_sender_report(body, by),
+            RECEIVER_REPORT => set_word(body, 0, by.ssrc.0),
+            SOURCE_DESCRIPTION => rewrite_source_description(body, count, by.ssrc),
+            GOODBYE => (0..count).for_each(|index| set_word(body, index * 4, by.ssrc.0)),
+            _ => {}
+        }
+        offset += bytes;
+    }
+    Ok(())
+}
+
+fn rewrite_sender_report(body: &mut [u8], by: &Rewrite) {
+    let Some(report) = SenderReport::parse(body) else {
+        return;
+    };
+    set_word(body, 0, by.ssrc.0);
+    let rtp_timestamp = report.rtp_timestamp.wrapping_add(by.timestamp_offset);
+    set_word(body, 12, rtp_timestamp.0);
+    let packet_count = report.packet_count.wrapping_add(by.packet_count_offset);
+    set_word(body, 16, packet_count);
+    let octet_count = report.octet_count.wrapping_add(by.octet_count_offset);
+    set_word(body, 20, octet_count);
+}
+
+fn rewrite_source_description(body: &mut [u8], count: usize, ssrc: Ssrc) {
+    let mut offset = 0;
+    for _ in 0..count {
+        set_word(body, offset, ssrc.0);
+        let Some(items) = body.get(offset + 4..) else {
+            return;
+        };
+        offset += 4 + walk_sdes_items(items).1;
+    }
+}
+
+/// Writes a word at `offset`, where one is.
+fn set_word(bytes: &mut [u8], offset: usize, word: u32) {
+    let place = bytes
+        .get_mut(offset..)
+        .and_then(<[u8]>::first_chunk_mut::<4>);
+    if let Some(place) = place {
+        *place = word.to_be_bytes();
+    }
+}
+
+/// The compound that a sender sends: its report and its canonical name.
+///
+/// # Errors
+/// [`RtcpError::CnameTooLong`].
+pub fn sender_report(report: &SenderReport, cname: &str) -> Result<Bytes, RtcpError> {
+    let packet = rtcp_types::SenderReport::builder(report.ssrc.0)
+        .ntp_timestamp(report.ntp.0)
+        .rtp_timestamp(report.rtp_timestamp.0)
+        .packet_count(report.packet_count)
+        .octet_count(report.octet_count);
+    with_cname(packet, report.ssrc, cname)
+}
+
+/// The compound that a receiver sends: its report, about one source if it has heard one, and its
+/// canonical name.
+///
+/// # Errors
+/// [`RtcpError::CnameTooLong`].
+pub fn receiver_report(
+    ssrc: Ssrc,
+    block: Option<&ReportBlock>,
+    cname: &str,
+) -> Result<Bytes, RtcpError> {
+    let mut packet = rtcp_types::ReceiverReport::builder(ssrc.0);
+    if let Some(block) = block {
+        packet = packet.add_report_block(report_block_builder(block));
+    }
+    with_cname(packet, ssrc, cname)
+}
+
+/// The compound that ends a source: an empty report, its canonical name, and the goodbye.
+///
+/// # Errors
+/// [`RtcpError::CnameTooLong`].
+pub fn goodbye(ssrc: Ssrc, cname: &str) -> Result<Bytes, RtcpError> {
+    let compound = Compound::builder()
+        .add_packet(rtcp_types::ReceiverReport::builder(ssrc.0))
+        .add_packet(sdes(ssrc, cname))
+        .add_packet(goodbye_builder(ssrc));
+    write(&compound)
+}
+
+fn goodbye_builder(ssrc: Ssrc) -> ByeBuilder<'static> {
+    rtcp_types::Bye::builder().add_source(ssrc.0)
+}
+
+fn report_block_builder(block: &ReportBlock) -> rtcp_types::ReportBlockBuilder {
+    // The field has 24 bits and a sign; more loss than it can say is said as its end.
+    let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff);
+    rtcp_types::ReportBlock::builder(block.ssrc.0)
+        .fraction_lost(block.fraction_lost)
+        .cumulative_lost(lost.cast_unsigned() & 0xff_ffff)
+        .extended_sequence_number(block.extended_sequence_number)
+        .interarrival_jitter(block.jitter_ticks)
+        .last_sender_report_timestamp(block.last_sender_report)
+        .delay_since_last_sender_report_timestamp(block.delay_since_sender_report)
+}
+
+fn with_cname<'a>(
+    report: impl RtcpPacketWriter + 'a,
+    ssrc: Ssrc,
+    cname: &'a str,
+) -> Result<Bytes, RtcpError> {
+    write(
+        &Compound::builder()
+            .add_packet(report)
+            .add_packet(sdes(ssrc, cname)),
+    )
+}
+
+fn sdes(ssrc: Ssrc, cname: &str) -> rtcp_types::SdesBuilder<'_> {
+    let item = SdesItem::builder(SdesItem::CNAME, cname);
+    Sdes::builder().add_chunk(SdesChunk::builder(ssrc.0).add_item(item))
+}
+
+/// Writes a compound. Its only field of free length is the canonical name, so that is what an error
+/// is about.
+fn write(compound: &impl RtcpPacketWriter) -> Result<Bytes, RtcpError> {
+    let too_long = |_: RtcpWriteError| RtcpError::CnameTooLong;
+    let mut bytes = vec![0; compound.calculate_size().map_err(too_long)?];
+    compound.write_into(&mut bytes).map_err(too_long)?;
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const REPORT: SenderReport = SenderReport {
+        ssrc: Ssrc(0x1122_3344),
+        ntp: NtpTime(0x0102_0304_0506_0708),
+        rtp_timestamp: RtpTimestamp(0xffff_fff0),
+        packet_count: 7,
+        octet_count: 9000,
+    };
+
+    const BLOCK: ReportBlock = ReportBlock {
+        ssrc: Ssrc(5),
+        fraction_lost: 12,
+        cumulative_lost: -3,
+        extended_sequence_number: 0x0001_0002,
+        jitter_ticks: 90,
+        last_sender_report: 0x0304_0506,
+        delay_since_sender_report: 65536,
+    };
+
+    fn bodies(compound: &[u8]) -> Vec<Body<'_>> {
+        Packets::new(compound)
+            .map(|packet| packet.unwrap().body)
+            .collect()
+    }
+
+    #[test]
+    fn a_sender_report_comes_back_as_it_was_built() {
+        let compound = sender_report(&REPORT, "stream@host").unwrap();
+        assert!(is_rtcp(&compound));
+        let found = bodies(&compound);
+        assert!(matches!(found[0], Body::SenderReport(report) if report == REPORT));
+        let Body::SourceDescription(sdes) = found[1] else {
+            panic!("the compound ends with a source description");
+        };
+        assert_eq!(sdes.cname(), Some((REPORT.ssrc, &b"stream@host"[..])));
+        assert_eq!(SenderReport::find(&compound), Some(REPORT));
+    }
+
+    #[test]
+    fn a_receiver_report_and_a_goodbye_come_back_as_they_were_built() {
+        let compound = receiver_report(Ssrc(9), Some(&BLOCK), "me").unwrap();
+        let Body::ReceiverReport(report) = bodies(&compound)[0] else {
+            panic!("the compound begins with a receiver report");
+        };
+        assert_eq!(report.ssrc, Ssrc(9));
+        assert_eq!(report.blocks().collect::<Vec<_>>(), [BLOCK]);
+        assert_eq!(SenderReport::find(&compound), None);
+
+        let compound = goodbye(Ssrc(9), "me").unwrap();
+        let Body::Goodbye(goodbye) = bodies(&compound)[2] else {
+            panic!("the compound ends with a goodbye");
+        };
+        assert_eq!(goodbye.sources().collect::<Vec<_>>(), [Ssrc(9)]);
+    }
+
+    #[test]
+    fn the_longest_name_fits_and_a_longer_one_is_refused() {
+        let name = "n".repeat(CNAME_BYTES_MAX);
+        assert!(sender_report(&REPORT, &name).is_ok());
+        assert_eq!(
+            sender_report(&REPORT, &format!("{name}n")),
+            Err(RtcpError::CnameTooLong)
+        );
+    }
+
+    #[test]
+    fn a_rewrite_moves_source_clock_and_counts_and_keeps_the_rest() {
+        let mut compound = sender_report(&REPORT, "stream@host").unwrap().to_vec();
+        compound.extend(goodbye(REPORT.ssrc, "stream@host").unwrap());
+        let by = Rewrite {
+            ssrc: Ssrc(1),
+            timestamp_offset: 0x20,
+            packet_count_offset: 1,
+            octet_count_offset: 10,
+        };
+        rewrite(&mut compound, &by).unwrap();
+        let mut expected = sender_report(
+            &SenderReport {
+                ssrc: Ssrc(1),
+                ntp: REPORT.ntp,
+                rtp_timestamp: RtpTimestamp(0x10),
+                packet_count: 8,
+                octet_count: 9010,
+            },
+            "stream@host",
+        )
+        .unwrap()
+        .to_vec();
+        expected.extend(goodbye(Ssrc(1), "stream@host").unwrap());
+        assert_eq!(compound, expected);
+    }
+
+    #[test]
+    fn every_chunk_of_a_source_description_gets_the_source() {
+        let sdes = [
+            0x82, 202, 0, 6, 0, 0, 0, 1, 2, 2, b'h', b'i', 0, 0, 0, 0, 0, 0, 0, 2, 1, 1, b'n', 0,
+            0, 0, 0, 0,
+        ];
+        let Body::SourceDescription(view) = bodies(&sdes)[0] else {
+            panic!("a source description");
+        };
+        assert_eq!(view.cname(), Some((Ssrc(2), &b"n"[..])));
+        let mut rewritten = sdes;
+        let by = Rewrite {
+            ssrc: Ssrc(0xaabb_ccdd),
+            timestamp_offset: 0,
+            packet_count_offset: 0,
+            octet_count_offset: 0,
+        };
+        rewrite(&mut rewritten, &by).unwrap();
+        assert_eq!(rewritten[4..8], [0xaa, 0xbb, 0xcc, 0xdd]);
+        assert_eq!(rewritten[16..20], [0xaa, 0xbb, 0xcc, 0xdd]);
+        assert_eq!(rewritten[20..], sdes[20..]);
+    }
+
+    #[test]
+    fn a_cut_compound_ends_with_an_error_at_every_byte() {
+        let compound = sender_report(&REPORT, "stream@host").unwrap();
+        let whole = [0, 28, compound.len()];
+        for cut in 0..compound.len() {
+            let ends_well = Packets::new(&compound[..cut]).all(|packet| packet.is_ok());
+            assert_eq!(ends_well, whole.contains(&cut), "cut {cut}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_version_names_its_place() {
+        let mut compound = sender_report(&REPORT, "a").unwrap().to_vec();
+        compound[28] = 0x41;
+        let error = RtcpError::Version {
+            offset: 28,
+            version: 1,
+        };
+        assert_eq!(Packets::new(&compound).nth(1).unwrap().unwrap_err(), error);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_walked_and_rewritten_or_refused(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..120),
+            headers in proptest::collection::vec((0usize..30, 198u8..206, 0u8..12), 0..5),
+        ) {
+            for (word, packet_type, words) in headers {
+                if let Some(place) = bytes.get_mut(word * 4..word * 4 + 4) {
+                    place.copy_from_slice(&[0x80 | (words & 0x1f), packet_type, 0, words]);
+                }
+            }
+            for packet in Packets::new(&bytes).map_while(Result::ok) {
+                match packet.body {
+                    Body::ReceiverReport(report) => { let _ = report.blocks().count(); }
+                    Body::SourceDescription(sdes) => { let _ = sdes.cname(); }
+                    Body::Goodbye(goodbye) => { let _ = goodbye.sources().count(); }
+                    Body::SenderReport(_) | Body::Other { .. } => {}
+                }
+            }
+            let walked = Packets::new(&bytes).all(|packet| packet.is_ok());
+            let by = Rewrite {
+                ssrc: Ssrc(1), timestamp_offset: 2, packet_count_offset: 3, octet_count_offset: 4,
+            };
+            prop_assert_eq!(rewrite(&mut bytes, &by).is_ok(), walked);
+        }
+    }
+}

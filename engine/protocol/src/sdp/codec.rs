@@ -1,0 +1,318 @@
+//! Which codec a track has, and its parameters, from `a=rtpmap` and `a=fmtp`.
+//!
+//! Input are an encoding name (or a static payload type) and the format parameters of one payload
+//! type; output is a [`Codec`] whose name is the one that MediaMTX shows for the same track.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::{Buf, Bytes};
+
+use crate::codec::access_unit::Unit;
+use crate::codec::{h264, h265};
+
+/// Parameter sets of one kind kept from a description. H.264 allows 256 PPS; encoders write one or
+/// two, and each is inserted in front of key pictures that lack it.
+pub const PARAMETER_SETS_MAX: usize = 16;
+
+/// The longest AAC configuration kept. Those in use have 2 to 11 bytes (ISO 14496-3 §1.6).
+const AAC_CONFIG_BYTES_MAX: usize = 256;
+
+/// Base64 as cameras write it: with padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Format parameters by name, in the order in which they are written.
+pub(super) type FormatParameters = Vec<(&'static str, String)>;
+
+/// A track's codec. Its [`Display`](fmt::Display) is MediaMTX's name for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Codec {
+    /// H.264 (RFC 6184).
+    H264 {
+        /// Sequence parameter sets, as NAL units.
+        sps: Vec<Bytes>,
+        /// Picture parameter sets, as NAL units.
+        pps: Vec<Bytes>,
+        /// `packetization-mode`; 0 where the description says none.
+        packetization_mode: u8,
+    },
+    /// H.265 (RFC 7798).
+    H265 {
+        /// Video parameter sets, as NAL units.
+        vps: Vec<Bytes>,
+        /// Sequence parameter sets, as NAL units.
+        sps: Vec<Bytes>,
+        /// Picture parameter sets, as NAL units.
+        pps: Vec<Bytes>,
+    },
+    /// AV1.
+    Av1,
+    /// VP8 (RFC 7741).
+    Vp8,
+    /// VP9 (RFC 9628).
+    Vp9,
+    /// Motion JPEG (RFC 2435).
+    Mjpeg,
+    /// MPEG-4 part 2 (RFC 6416).
+    Mpeg4Video,
+    /// MPEG-1 and MPEG-2 video (RFC 2250).
+    Mpeg1Video,
+    /// MPEG transport stream in RTP (RFC 2250).
+    MpegTs,
+    /// Opus (RFC 7587).
+    Opus,
+    /// Vorbis (RFC 5215).
+    Vorbis,
+    /// AAC in generic packets (RFC 3640).
+    Aac {
+        /// The `AudioSpecificConfig` of `config=`.
+        config: Bytes,
+    },
+    /// AAC in LATM (RFC 6416).
+    AacLatm,
+    /// MPEG-1 and MPEG-2 audio, MP3 among them (RFC 2250).
+    Mpeg1Audio,
+    /// AC-3 (RFC 4184).
+    Ac3,
+    /// Speex (RFC 5574).
+    Speex,
+    /// G.726 (RFC 3551).
+    G726,
+    /// G.722 (RFC 3551).
+    G722,
+    /// G.711, A-law or µ-law (RFC 3551).
+    G711 {
+        /// µ-law (PCMU) and not A-law (PCMA).
+        mu_law: bool,
+    },
+    /// Uncompressed samples (RFC 3551, RFC 3190).
+    Lpcm {
+        /// Bits of a sample: 8, 16 or 24.
+        bits: u8,
+    },
+    /// Metadata in SMPTE 336 (RFC 6597).
+    Klv,
+    /// Anything else, by its encoding name in the rtpmap, which may be empty. It passes through.
+    Other(String),
+}
+
+impl Codec {
+    /// The codec of an encoding name, with the parameters that `fmtp` gives. A parameter that is
+    /// missing or cannot be read is left out: the stream itself may carry it.
+    pub(super) fn from_encoding(name: &str, fmtp: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "h264" => h264_from(fmtp),
+            "h265" | "hevc" => h265_from(fmtp),
+            "av1" => Self::Av1,
+            "vp8" => Self::Vp8,
+            "vp9" => Self::Vp9,
+            "jpeg" => Self::Mjpeg,
+            "mp4v-es" => Self::Mpeg4Video,
+            "mpv" => Self::Mpeg1Video,
+            "mp2t" => Self::MpegTs,
+            "opus" => Self::Opus,
+            "vorbis" => Self::Vorbis,
+            "mpeg4-generic" => Self::Aac {
+                config: parameter(fmtp, "config")
+                    .map(decode_hex)
+                    .unwrap_or_default(),
+            },
+            "mp4a-latm" => Self::AacLatm,
+            "mpa" => Self::Mpeg1Audio,
+            "ac3" => Self::Ac3,
+            "speex" => Self::Speex,
+            "g726-16" | "g726-24" | "g726-32" | "g726-40" | "aal2-g726-16" | "aal2-g726-24"
+            | "aal2-g726-32" | "aal2-g726-40" => Self::G726,
+            "g722" => Self::G722,
+            "pcmu" => Self::G711 { mu_law: true },
+            "pcma" => Self::G711 { mu_law: false },
+            "l8" => Self::Lpcm { bits: 8 },
+            "l16" => Self::Lpcm { bits: 16 },
+            "l24" => Self::Lpcm { bits: 24 },
+            "smpte336m" => Self::Klv,
+            _ => Self::Other(name.to_owned()),
+        }
+    }
+
+    /// How this codec's access units are told apart.
+    #[must_use]
+    pub const fn access_units(&self) -> Unit {
+        match self {
+            Self::H264 { .. } => Unit::H264,
+            Self::H265 { .. } => Unit::H265,
+            // The marker of these begins a talk spurt or means nothing (RFC 3551 §4.1, RFC 7587 §4.1).
+            Self::Opus
+            | Self::Vorbis
+            | Self::Mpeg1Audio
+            | Self::Speex
+            | Self::G726
+            | Self::G722
+            | Self::G711 { .. }
+            | Self::Lpcm { .. } => Unit::Packet,
+            _ => Unit::Marked,
+        }
+    }
+
+    /// The format parameters that say what the codec holds, where it holds any.
+    pub(super) fn format_parameters(&self) -> FormatParameters {
+        match self {
+            Self::H264 {
+                sps,
+                pps,
+                packetization_mode,
+            } => h264_parameters(sps, pps, *packetization_mode),
+            Self::H265 { vps, sps, pps } => {
+                let lists = [("sprop-vps", vps), ("sprop-sps", sps), ("sprop-pps", pps)];
+                let written = lists.into_iter().filter(|(_, sets)| !sets.is_empty());
+                written
+                    .map(|(name, sets)| (name, encode_sets(sets)))
+                    .collect()
+            }
+            _ => FormatParameters::new(),
+        }
+    }
+
+    /// Whether a reader of a stream with `self` can go on when the publisher sends `other`: the same
+    /// codec, and for AAC the same configuration, since nothing in the stream repeats it. Parameter
+    /// sets of video may differ, since they precede key pictures.
+    #[must_use]
+    pub fn continues_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::H264 { .. }, Self::H264 { .. }) | (Self::H265 { .. }, Self::H265 { .. }) => true,
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::H264 { .. } => "H264",
+            Self::H265 { .. } => "H265",
+            Self::Av1 => "AV1",
+            Self::Vp8 => "VP8",
+            Self::Vp9 => "VP9",
+            Self::Mjpeg => "M-JPEG",
+            Self::Mpeg4Video => "MPEG-4 Video",
+            Self::Mpeg1Video => "MPEG-1/2 Video",
+            Self::MpegTs => "MPEG-TS",
+            Self::Opus => "Opus",
+            Self::Vorbis => "Vorbis",
+            Self::Aac { .. } => "MPEG-4 Audio",
+            Self::AacLatm => "MPEG-4 Audio LATM",
+            Self::Mpeg1Audio => "MPEG-1/2 Audio",
+            Self::Ac3 => "AC-3",
+            Self::Speex => "Speex",
+            Self::G726 => "G726",
+            Self::G722 => "G722",
+            Self::G711 { .. } => "G711",
+            Self::Lpcm { .. } => "LPCM",
+            Self::Klv => "KLV",
+            Self::Other(_) => "Generic",
+        })
+    }
+}
+
+/// `sprop-parameter-sets` holds SPS and PPS in one list (RFC 6184 §8.1).
+fn h264_from(fmtp: &str) -> Codec {
+    let sets = parameter_sets(fmtp, "sprop-parameter-sets");
+    let of_kind = |kind: u8| {
+        let of_kind = |set: &&Bytes| h264::nal_type(set) == Some(kind);
+        sets.iter().filter(of_kind).cloned().collect()
+    };
+    Codec::H264 {
+        sps: of_kind(h264::SPS),
+        pps: of_kind(h264::PPS),
+        packetization_mode: parameter(fmtp, "packetization-mode")
+            .and_then(|mode| mode.parse().ok())
+            .unwrap_or(0),
+    }
+}
+
+fn h264_parameters(sps: &[Bytes], pps: &[Bytes], packetization_mode: u8) -> FormatParameters {
+    let mut parameters = vec![("packetization-mode", packetization_mode.to_string())];
+    // Profile, constraints and level follow the SPS's NAL header (RFC 6184 §8.1).
+    if let Some([_, profile, constraints, level, ..]) = sps.first().map(Bytes::as_ref) {
+        let id = format!("{profile:02X}{constraints:02X}{level:02X}");
+        parameters.push(("profile-level-id", id));
+    }
+    let sets: Vec<Bytes> = sps.iter().chain(pps).cloned().collect();
+    if !sets.is_empty() {
+        parameters.push(("sprop-parameter-sets", encode_sets(&sets)));
+    }
+    parameters
+}
+
+fn encode_sets(sets: &[Bytes]) -> String {
+    let texts: Vec<String> = sets.iter().map(|set| BASE64.encode(set)).collect();
+    texts.join(",")
+}
+
+/// Each kind has a list of its own (RFC 7798 §7.1).
+fn h265_from(fmtp: &str) -> Codec {
+    let of_kind = |name: &str, kind: u8| {
+        let mut sets = parameter_sets(fmtp, name);
+        sets.retain(|set| h265::nal_type(set) == Some(kind));
+        sets
+    };
+    Codec::H265 {
+        vps: of_kind("sprop-vps", h265::VPS),
+        sps: of_kind("sprop-sps", h265::SPS),
+        pps: of_kind("sprop-pps", h265::PPS),
+    }
+}
+
+/// A comma-separated list of NAL units in base64. Some cameras put Annex B start codes in front.
+fn parameter_sets(fmtp: &str, name: &str) -> Vec<Bytes> {
+    parameter(fmtp, name)
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(|set| BASE64.decode(set.trim()).ok())
+        .map(without_start_code)
+        .filter(|set| !set.is_empty())
+        .take(PARAMETER_SETS_MAX)
+        .collect()
+}
+
+fn without_start_code(set: Vec<u8>) -> Bytes {
+    let mut set = Bytes::from(set);
+    for start_code in [&[0, 0, 0, 1][..], &[0, 0, 1]] {
+        if set.starts_with(start_code) {
+            set.advance(start_code.len());
+        }
+    }
+    set
+}
+
+/// The value of one format parameter; names are told apart without regard to case.
+pub(super) fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
+    fmtp.split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+/// Hexadecimal digits as bytes; nothing when they are not that, or too many.
+fn decode_hex(digits: &str) -> Bytes {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() || pairs.len() > AAC_CONFIG_BYTES_MAX {
+        return Bytes::new();
+    }
+    let byte = |pair: &[u8; 2]| {
+        let text = str::from_utf8(pair).ok()?;
+        u8::from_str_radix(text, 16).ok()
+    };
+    pairs
+        .iter()
+        .map(byte)
+        .collect::<Option<Vec<u8>>>()
+        .unwrap_or_default()
+        .into()
+}
