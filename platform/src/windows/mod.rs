@@ -1,0 +1,23 @@
+//! What Windows is asked for beyond the event loop: CPUs and their quota, console events, the
+//! timer's resolution, and the options of sockets.
+
+mod cpu;
+mod signals;
+mod socket;
+/// Only compio's loop asks for it.
+#[cfg(not(feature = "windows-monoio"))]
+pub(crate) mod timer;
+
+use std::io;
+
+pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread};
+pub(crate) use signals::watch_signals;
+pub(crate) use socket::{prepare_listener, set_not_sent_lowat};
+
+/// Handles that a process can have: Windows has no other limit, and none to raise.
+const HANDLES_MAX: u64 = 1 << 24;
+
+/// The fixed limit.
+pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
+    Ok(HANDLES_MAX)
+}
