@@ -316,3 +316,91 @@ fn decode_hex(digits: &str) -> Bytes {
         .unwrap_or_default()
         .into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_sets_of_h264_are_told_apart_by_their_type() {
+        let fmtp = "packetization-mode=1; sprop-parameter-sets=Z0LAHg==,aM4G4g==, aM48gA==;x";
+        let Codec::H264 {
+            sps,
+            pps,
+            packetization_mode,
+        } = Codec::from_encoding("h264", fmtp)
+        else {
+            panic!("an H.264 track");
+        };
+        assert_eq!(sps, [&[0x67, 0x42, 0xc0, 0x1e][..]]);
+        assert_eq!(
+            pps,
+            [&[0x68, 0xce, 0x06, 0xe2][..], &[0x68, 0xce, 0x3c, 0x80]]
+        );
+        assert_eq!(packetization_mode, 1);
+    }
+
+    #[test]
+    fn start_codes_and_missing_padding_are_taken() {
+        let Codec::H265 { vps, sps, pps } = Codec::from_encoding(
+            "H265",
+            "sprop-vps=AAAAAUABDAE;sprop-sps=AAABQgEB;SPROP-PPS=RAHB",
+        ) else {
+            panic!("an H.265 track");
+        };
+        assert_eq!(vps, [&[0x40, 0x01, 0x0c, 0x01][..]]);
+        assert_eq!(sps, [&[0x42, 0x01, 0x01][..]]);
+        assert_eq!(pps, [&[0x44, 0x01, 0xc1][..]]);
+    }
+
+    #[test]
+    fn parameters_that_cannot_be_read_are_left_out() {
+        let none = Codec::H264 {
+            sps: vec![],
+            pps: vec![],
+            packetization_mode: 0,
+        };
+        for fmtp in [
+            "",
+            "sprop-parameter-sets",
+            "sprop-parameter-sets=",
+            "sprop-parameter-sets=%%%,,====",
+            "packetization-mode=one",
+            "packetization-mode=999",
+        ] {
+            assert_eq!(Codec::from_encoding("H264", fmtp), none, "{fmtp}");
+        }
+        for config in [
+            "",
+            "119",
+            "xy",
+            "1190é",
+            &"11".repeat(AAC_CONFIG_BYTES_MAX + 1),
+        ] {
+            let codec = Codec::from_encoding("mpeg4-generic", &format!("config={config}"));
+            assert_eq!(
+                codec,
+                Codec::Aac {
+                    config: Bytes::new()
+                },
+                "{config}"
+            );
+        }
+        let longest = format!("config={}", "11".repeat(AAC_CONFIG_BYTES_MAX));
+        let Codec::Aac { config } = Codec::from_encoding("MPEG4-GENERIC", &longest) else {
+            panic!("an AAC track");
+        };
+        assert_eq!(config.len(), AAC_CONFIG_BYTES_MAX);
+    }
+
+    #[test]
+    fn only_so_many_parameter_sets_are_kept() {
+        let of = |count: usize| format!("sprop-pps={}", vec!["RAHB"; count].join(","));
+        for count in [PARAMETER_SETS_MAX, PARAMETER_SETS_MAX + 1] {
+            let Codec::H265 { pps, .. } = Codec::from_encoding("H265", &of(count)) else {
+                panic!("an H.265 track");
+            };
+            assert_eq!(pps.len(), PARAMETER_SETS_MAX);
+        }
+    }
+}

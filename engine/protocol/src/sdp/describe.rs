@@ -101,3 +101,105 @@ fn with_parameters(fmtp: &str, own: &FormatParameters) -> String {
     let written = own.iter().map(|(name, value)| format!("{name}={value}"));
     kept.chain(written).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::{parse, same_tracks, tracks};
+    use super::*;
+
+    const ORIGIN: Origin<'_> = Origin {
+        session_id: 12,
+        session_version: 3,
+        name: "cam/front",
+    };
+
+    const ANNOUNCED: &str = "v=0\r\n\
+        m=video 0 RTP/AVP 96 97\r\n\
+        b=AS:2000\r\n\
+        a=rtpmap:96 H264/90000\r\n\
+        a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHg==,aM4G4g==\r\n\
+        a=framerate:25\r\n\
+        a=rtpmap:97 rtx/90000\r\n\
+        a=recvonly\r\n\
+        a=control:rtsp://10.0.0.1/cam/streamid=0\r\n\
+        m=audio 0 RTP/AVP 0\r\n";
+
+    fn announced() -> Vec<TrackDescription> {
+        tracks(&parse(ANNOUNCED.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn readers_are_told_the_tracks_under_our_own_controls() {
+        let expected = "v=0\r\n\
+            o=- 12 3 IN IP4 127.0.0.1\r\n\
+            s=cam/front\r\n\
+            c=IN IP4 0.0.0.0\r\n\
+            t=0 0\r\n\
+            a=control:*\r\n\
+            m=video 0 RTP/AVP 96 97\r\n\
+            b=AS:2000\r\n\
+            a=rtpmap:96 H264/90000\r\n\
+            a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHg==,aM4G4g==\r\n\
+            a=framerate:25\r\n\
+            a=rtpmap:97 rtx/90000\r\n\
+            a=control:trackID=0\r\n\
+            m=audio 0 RTP/AVP 0\r\n\
+            a=control:trackID=1\r\n";
+        assert_eq!(describe(&announced(), &ORIGIN), expected);
+    }
+
+    #[test]
+    fn what_is_described_is_read_as_the_same_tracks() {
+        let text = describe(&announced(), &ORIGIN);
+        let again = tracks(&parse(text.as_bytes()).unwrap()).unwrap();
+        assert!(same_tracks(&announced(), &again));
+        assert_eq!(again[0].codec, announced()[0].codec);
+        assert_eq!(again[1].control.as_deref(), Some("trackID=1"));
+        assert!(sdp_types::Session::parse(text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn new_parameter_sets_replace_the_announced_ones() {
+        let mut changed = announced();
+        changed[0].codec = Codec::H264 {
+            sps: vec![Bytes::from_static(&[0x67, 0x64, 0x00, 0x1f])],
+            pps: vec![Bytes::from_static(&[0x68, 0xee])],
+            packetization_mode: 1,
+        };
+        let text = describe(&changed, &ORIGIN);
+        let fmtp = "a=fmtp:96 packetization-mode=1; profile-level-id=64001F; \
+                    sprop-parameter-sets=Z2QAHw==,aO4=\r\n";
+        assert!(text.contains(fmtp), "{text}");
+        let again = tracks(&parse(text.as_bytes()).unwrap()).unwrap();
+        assert_eq!(again[0].codec, changed[0].codec);
+    }
+
+    #[test]
+    fn parameter_sets_are_described_where_none_were_announced() {
+        let text = "m=video 0 RTP/AVP 96\na=rtpmap:96 H265/90000\na=fmtp:96 tx-mode=SRST\n";
+        let mut changed = tracks(&parse(text.as_bytes()).unwrap()).unwrap();
+        changed[0].codec = Codec::H265 {
+            vps: vec![Bytes::from_static(&[0x40, 1, 2])],
+            sps: vec![Bytes::from_static(&[0x42, 1, 2])],
+            pps: vec![],
+        };
+        let text = describe(&changed, &ORIGIN);
+        let fmtp = "a=fmtp:96 tx-mode=SRST; sprop-vps=QAEC; sprop-sps=QgEC\r\n";
+        assert!(text.contains(fmtp), "{text}");
+    }
+
+    #[test]
+    fn a_name_cannot_add_lines() {
+        let origin = Origin {
+            name: "a\r\nm=video 0 RTP/AVP 96\n",
+            ..ORIGIN
+        };
+        let session = parse(describe(&[], &origin).as_bytes()).unwrap();
+        assert_eq!(session.name.as_deref(), Some("am=video 0 RTP/AVP 96"));
+        assert_eq!(session.media, []);
+        let unnamed = Origin { name: "", ..ORIGIN };
+        assert!(describe(&[], &unnamed).contains("\r\ns=-\r\n"));
+    }
+}

@@ -19,11 +19,9 @@ use std::fmt;
 pub use codec::{Codec, PARAMETER_SETS_MAX};
 pub use describe::{Origin, describe};
 pub use parse::{
-    LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX, SdpError, SdpErrorKind, parse,
+    FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX, SdpError, SdpErrorKind, parse,
 };
-pub use track::{
-    MediaKind, PAYLOAD_TYPES_MAX, TrackDescription, TrackError, TrackErrorKind, same_tracks, tracks,
-};
+pub use track::{MediaKind, TrackDescription, TrackError, TrackErrorKind, same_tracks, tracks};
 
 /// One `a=` line.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -22,6 +22,9 @@ pub const LINES_MAX: usize = 2048;
 /// The most media. Each takes two interleaved channels; known publishers have at most 4.
 pub const MEDIA_MAX: usize = 16;
 
+/// The most formats of one medium: RTP has no more payload types.
+pub const FORMATS_MAX: usize = 128;
+
 /// Why a text is no description, and where. The peer that sent it is at fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("SDP line {line}, column {column}: {what}")]
@@ -49,6 +52,9 @@ pub enum SdpErrorKind {
     /// More than [`MEDIA_MAX`].
     #[error("more than {MEDIA_MAX} media")]
     TooManyMedia,
+    /// More than [`FORMATS_MAX`].
+    #[error("more than {FORMATS_MAX} formats")]
+    TooManyFormats,
     /// The line is not a letter, an equals sign and a value.
     #[error("expected <letter>=<value>")]
     NotALine,
@@ -218,9 +224,16 @@ fn parse_media(line: &Line<'_>) -> Result<MediaDescription, SdpError> {
     let media = words.next().ok_or_else(incomplete)?;
     let port_word = words.next().ok_or_else(incomplete)?;
     let protocol = words.next().ok_or_else(incomplete)?;
-    let formats: Vec<String> = words.map(str::to_owned).collect();
+    let formats: Vec<String> = words
+        .by_ref()
+        .take(FORMATS_MAX)
+        .map(str::to_owned)
+        .collect();
     if formats.is_empty() {
         return Err(incomplete());
+    }
+    if words.next().is_some() {
+        return Err(error(line.number, 1, SdpErrorKind::TooManyFormats));
     }
     let number = port_word
         .split_once('/')
@@ -236,4 +249,221 @@ fn parse_media(line: &Line<'_>) -> Result<MediaDescription, SdpError> {
         line: line.number,
         ..MediaDescription::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As ffmpeg 7 announces a file with H.264 and AAC.
+    const FFMPEG: &str = "v=0\r\n\
+        o=- 0 0 IN IP4 127.0.0.1\r\n\
+        s=No Name\r\n\
+        c=IN IP4 127.0.0.1\r\n\
+        t=0 0\r\n\
+        a=tool:libavformat 61.7.100\r\n\
+        m=video 0 RTP/AVP 96\r\n\
+        b=AS:2000\r\n\
+        a=rtpmap:96 H264/90000\r\n\
+        a=control:streamid=0\r\n\
+        m=audio 0 RTP/AVP 97\r\n\
+        a=rtpmap:97 MPEG4-GENERIC/48000/2\r\n\
+        a=control:streamid=1\r\n";
+
+    fn refused(text: &[u8]) -> SdpError {
+        parse(text).unwrap_err()
+    }
+
+    #[test]
+    fn an_announcement_is_read_line_by_line() {
+        let session = parse(FFMPEG.as_bytes()).unwrap();
+        assert_eq!(session.origin.as_deref(), Some("- 0 0 IN IP4 127.0.0.1"));
+        assert_eq!(session.name.as_deref(), Some("No Name"));
+        assert_eq!(session.connection.as_deref(), Some("IN IP4 127.0.0.1"));
+        assert_eq!(
+            session.attributes,
+            [Attribute::new("tool", "libavformat 61.7.100")]
+        );
+        let [video, audio] = &session.media[..] else {
+            panic!("two media");
+        };
+        assert_eq!(
+            (video.media.as_str(), video.port, video.line),
+            ("video", 0, 7)
+        );
+        assert_eq!(
+            (video.protocol.as_str(), &video.formats[..]),
+            ("RTP/AVP", &["96".to_owned()][..])
+        );
+        assert_eq!(video.bandwidth, ["AS:2000"]);
+        assert_eq!(audio.attribute("control"), Some("streamid=1"));
+        assert_eq!(audio.attribute("rtpmap"), Some("97 MPEG4-GENERIC/48000/2"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let session = parse(FFMPEG.as_bytes()).unwrap();
+        assert_eq!(session.to_string(), FFMPEG);
+    }
+
+    #[test]
+    fn another_reader_understands_what_is_written() {
+        for text in [FFMPEG, "v=0\n", "m=video 0 RTP/AVP 26\na=x\n"] {
+            let written = parse(text.as_bytes()).unwrap().to_string();
+            let session = sdp_types::Session::parse(written.as_bytes()).unwrap();
+            assert_eq!(session.medias.len(), text.matches("m=").count());
+        }
+    }
+
+    #[test]
+    fn line_ends_may_be_lf_cr_or_both() {
+        let crlf = parse(FFMPEG.as_bytes()).unwrap();
+        for line_end in ["\n", "\r"] {
+            let text = FFMPEG.replace("\r\n", line_end);
+            assert_eq!(parse(text.as_bytes()).unwrap(), crlf);
+        }
+        let unfinished = FFMPEG.trim_end();
+        assert_eq!(parse(unfinished.as_bytes()).unwrap(), crlf);
+    }
+
+    #[test]
+    fn blank_lines_are_skipped_and_counted() {
+        let session = parse(b"\r\n\r\nv=0\r\n \t\r\nm=video 0 RTP/AVP 96\r\n\r\n").unwrap();
+        assert_eq!(session.media[0].line, 5);
+    }
+
+    /// The list of what other readers refuse and cameras write.
+    #[test]
+    fn what_cameras_write_is_taken() {
+        for (quirk, text) in [
+            ("an unknown medium", "v=0\nm=metadata 0 RTP/AVP 107\n"),
+            (
+                "a medium with a vendor",
+                "v=0\nm=application/TP-LINK 0 RTP/AVP smart/1/90000\n",
+            ),
+            (
+                "neither origin, name nor time",
+                "v=0\nm=video 0 RTP/AVP 96\n",
+            ),
+            ("no version", "s=x\nm=video 0 RTP/AVP 96\n"),
+            (
+                "a session id over 64 bits",
+                "v=0\no=- 340282366920938463463374607431768211456 1 IN IP4 x\n",
+            ),
+            ("a negative session id", "v=0\no=-0 -1 1 IN IP4\n"),
+            (
+                "connection and attributes before the time",
+                "v=0\nc=IN IP4 0.0.0.0\na=range:npt=0-\nt=0 0\n",
+            ),
+            (
+                "an unknown line",
+                "v=0\nx=what\nQ=ever\nm=video 0 RTP/AVP 96\ny=1\n",
+            ),
+            ("an empty value", "v=0\ns=\nt=\nm=video 0 RTP/AVP 96\na=\n"),
+            ("a range of ports", "v=0\nm=video 49170/2 RTP/AVP 31\n"),
+            (
+                "spaces before a line",
+                "v=0\n  a=sendonly\n\tm=audio 0  RTP/AVP   0 \n",
+            ),
+            ("a byte order mark", "\u{feff}v=0\nm=video 0 RTP/AVP 96\n"),
+            ("null bytes at the end", "v=0\nm=video 0 RTP/AVP 96\n\0\0\0"),
+        ] {
+            assert!(parse(text.as_bytes()).is_ok(), "{quirk}");
+        }
+    }
+
+    #[test]
+    fn latin_1_is_read_where_utf_8_is_due() {
+        let session = parse(b"v=0\ns=K\xfcche\nm=video 0 RTP/AVP 96\n").unwrap();
+        assert_eq!(session.name.as_deref(), Some("Küche"));
+        let session = parse("v=0\ns=Küche\n".as_bytes()).unwrap();
+        assert_eq!(session.name.as_deref(), Some("Küche"));
+    }
+
+    #[test]
+    fn an_error_names_line_and_column() {
+        use SdpErrorKind::*;
+        for (text, line, column, what) in [
+            (&b""[..], 1, 1, Empty),
+            (b"\r\n\0", 1, 1, Empty),
+            (b"v=0\r\n<html>\r\n", 2, 1, NotALine),
+            (b"v=0\r\n=x\r\n", 2, 1, NotALine),
+            (b"v=0\r\ns=a\0b\r\n", 2, 4, NullByte),
+            (b"v=0\r\nm=video 65536 RTP/AVP 96\r\n", 2, 9, Port),
+            (b"v=0\r\nm=video -1 RTP/AVP 96\r\n", 2, 9, Port),
+            (b"v=0\r\nm=video 0 RTP/AVP\r\n", 2, 18, MediaIncomplete),
+            (b"m=\r\n", 1, 3, MediaIncomplete),
+        ] {
+            assert_eq!(refused(text), SdpError { line, column, what }, "{text:?}");
+        }
+        let shown = refused(b"v=0\r\nm=video x RTP/AVP 96\r\n").to_string();
+        assert_eq!(shown, "SDP line 2, column 9: expected a port");
+    }
+
+    #[test]
+    fn every_limit_holds_at_its_last_and_refuses_one_more() {
+        let of_lines = |count: usize| "a=x\n".repeat(count);
+        assert!(parse(of_lines(LINES_MAX).as_bytes()).is_ok());
+        let error = refused(of_lines(LINES_MAX + 1).as_bytes());
+        assert_eq!(
+            (error.line, error.what),
+            (LINES_MAX + 1, SdpErrorKind::TooManyLines)
+        );
+
+        let of_media = |count: usize| "m=video 0 RTP/AVP 96\n".repeat(count);
+        assert_eq!(
+            parse(of_media(MEDIA_MAX).as_bytes()).unwrap().media.len(),
+            MEDIA_MAX
+        );
+        let error = refused(of_media(MEDIA_MAX + 1).as_bytes());
+        assert_eq!(
+            (error.line, error.what),
+            (MEDIA_MAX + 1, SdpErrorKind::TooManyMedia)
+        );
+
+        let of_formats = |count: usize| format!("m=video 0 RTP/AVP{}\n", " 26".repeat(count));
+        let session = parse(of_formats(FORMATS_MAX).as_bytes()).unwrap();
+        assert_eq!(session.media[0].formats.len(), FORMATS_MAX);
+        let error = refused(of_formats(FORMATS_MAX + 1).as_bytes());
+        assert_eq!(error.what, SdpErrorKind::TooManyFormats);
+
+        let of_bytes = |count: usize| format!("a={}\r\n", "x".repeat(count - 2));
+        assert!(parse(of_bytes(LINE_BYTES_MAX).as_bytes()).is_ok());
+        let error = refused(of_bytes(LINE_BYTES_MAX + 1).as_bytes());
+        assert_eq!(error.what, SdpErrorKind::LineTooLong);
+
+        let mut text = of_bytes(LINE_BYTES_MAX).repeat(SDP_BYTES_MAX / LINE_BYTES_MAX);
+        text.truncate(SDP_BYTES_MAX);
+        assert!(parse(text.as_bytes()).is_ok());
+        text.push('\n');
+        assert_eq!(refused(text.as_bytes()).what, SdpErrorKind::TooLong);
+    }
+
+    #[test]
+    fn a_description_cut_at_any_byte_is_read_or_refused() {
+        for cut in 0..FFMPEG.len() {
+            let _ = parse(&FFMPEG.as_bytes()[..cut]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn what_was_read_is_written_and_read_the_same(
+            lines in proptest::collection::vec("[vosictbarkxm]=[ -~äöü]{0,30}", 0..20),
+        ) {
+            if let Ok(first) = parse(lines.join("\n").as_bytes()) {
+                let written = first.to_string();
+                let second = parse(written.as_bytes()).unwrap();
+                prop_assert_eq!(written, second.to_string());
+                prop_assert_eq!(first.media.len(), second.media.len());
+            }
+        }
+    }
 }

@@ -10,9 +10,6 @@ use super::{Attribute, MediaDescription, SessionDescription};
 use crate::codec::access_unit::AccessUnitTracker;
 use crate::container::rtp::PayloadType;
 
-/// The most payload types of one medium: RTP has no more.
-pub const PAYLOAD_TYPES_MAX: usize = 128;
-
 /// The clock rate of a medium that is neither video nor audio and says none: ONVIF metadata and KLV
 /// both use this one.
 const METADATA_CLOCK_RATE: u32 = 90_000;
@@ -146,9 +143,6 @@ pub enum TrackErrorKind {
     /// The format is no payload type, and no rtpmap names one.
     #[error("format '{0}' is no RTP payload type")]
     PayloadType(String),
-    /// More than [`PAYLOAD_TYPES_MAX`].
-    #[error("more than {PAYLOAD_TYPES_MAX} payload types")]
-    TooManyPayloadTypes,
     /// The payload type is dynamic and no rtpmap tells its clock rate, or that is 0.
     #[error("the clock rate of payload type {0} is not known")]
     ClockRate(u8),
@@ -229,9 +223,6 @@ fn is_plain_rtp(protocol: &str) -> bool {
 fn payload_types(
     media: &MediaDescription,
 ) -> Result<(PayloadType, Vec<PayloadType>), TrackErrorKind> {
-    if media.formats.len() > PAYLOAD_TYPES_MAX {
-        return Err(TrackErrorKind::TooManyPayloadTypes);
-    }
     let (first, others) = media.formats.split_first().ok_or_else(|| {
         // The reader refuses such a line; a description that was made may lack formats.
         TrackErrorKind::PayloadType(String::new())
@@ -286,9 +277,7 @@ fn passed_through(media: &MediaDescription, payload_type: PayloadType) -> Vec<At
     let passes = |attribute: &&Attribute| {
         let name = attribute.name.as_str();
         let is_name = |other: &&str| name.eq_ignore_ascii_case(other);
-        !PER_CONNECTION_ATTRIBUTES
-            .iter()
-            .any(|other| is_name(&other))
+        !PER_CONNECTION_ATTRIBUTES.iter().any(is_name)
             && value_for(attribute, "rtpmap", payload_type).is_none()
             && value_for(attribute, "fmtp", payload_type).is_none()
     };
@@ -369,4 +358,153 @@ const fn static_encoding(payload_type: PayloadType) -> Option<StaticEncoding> {
         clock_rate,
         channels,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+    use crate::codec::access_unit::Unit;
+
+    fn read(text: &str) -> Result<Vec<TrackDescription>, TrackError> {
+        tracks(&parse(text.as_bytes()).unwrap())
+    }
+
+    fn one(text: &str) -> TrackDescription {
+        read(text).unwrap().remove(0)
+    }
+
+    #[test]
+    fn codec_clock_channels_and_control_are_found() {
+        let track = one("m=audio 0 RTP/AVP 97\na=rtpmap:97 opus/48000/2\na=control:streamid=1\n");
+        assert_eq!(track.kind, MediaKind::Audio);
+        assert_eq!(track.codec, Codec::Opus);
+        assert_eq!((track.clock_rate, track.channels), (48_000, Some(2)));
+        assert_eq!(track.payload_type.value(), 97);
+        assert_eq!(track.control.as_deref(), Some("streamid=1"));
+        assert_eq!(track.rtpmap.as_deref(), Some("opus/48000/2"));
+        assert_eq!(track.attributes, []);
+        assert_eq!(track.codec.access_units(), Unit::Packet);
+    }
+
+    #[test]
+    fn static_payload_types_need_no_rtpmap() {
+        for (media, payload_type, name, clock_rate) in [
+            ("audio", 0, "G711", 8_000),
+            ("audio", 8, "G711", 8_000),
+            ("audio", 9, "G722", 8_000),
+            ("audio", 10, "LPCM", 44_100),
+            ("audio", 14, "MPEG-1/2 Audio", 90_000),
+            ("video", 26, "M-JPEG", 90_000),
+            ("video", 32, "MPEG-1/2 Video", 90_000),
+            ("video", 33, "MPEG-TS", 90_000),
+        ] {
+            let track = one(&format!("m={media} 0 RTP/AVP {payload_type}\n"));
+            assert_eq!(track.codec.to_string(), name);
+            assert_eq!(track.clock_rate, clock_rate);
+        }
+    }
+
+    #[test]
+    fn an_rtpmap_outranks_the_static_meaning() {
+        let track = one("m=audio 0 RTP/AVP 0\na=rtpmap:0 PCMA/16000/2\n");
+        assert_eq!(track.codec, Codec::G711 { mu_law: false });
+        assert_eq!((track.clock_rate, track.channels), (16_000, Some(2)));
+    }
+
+    #[test]
+    fn the_first_payload_type_leads_and_the_others_pass() {
+        let track = one(
+            "m=video 0 RTP/AVP 96 97 0 300\na=rtpmap:97 rtx/90000\na=rtpmap:96 VP8/90000\n\
+             a=fmtp:97 apt=96\na=fmtp:96 max-fr=30\n",
+        );
+        assert_eq!(track.codec, Codec::Vp8);
+        assert_eq!(track.fmtp.as_deref(), Some("max-fr=30"));
+        let others: Vec<_> = track
+            .other_payload_types
+            .iter()
+            .map(|other| other.value())
+            .collect();
+        assert_eq!(others, [97, 0]);
+        let kept = [
+            Attribute::new("rtpmap", "97 rtx/90000"),
+            Attribute::new("fmtp", "97 apt=96"),
+        ];
+        assert_eq!(track.attributes, kept);
+    }
+
+    #[test]
+    fn attributes_of_the_connection_stay_behind() {
+        let track = one(
+            "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=control:x\na=recvonly\n\
+             a=range:npt=0-10\na=Setup:actpass\na=framerate:25\na=x-dimensions:640,480\n",
+        );
+        let kept = [
+            Attribute::new("framerate", "25"),
+            Attribute::new("x-dimensions", "640,480"),
+        ];
+        assert_eq!(track.attributes, kept);
+    }
+
+    #[test]
+    fn a_payload_type_that_only_the_rtpmap_names_is_found() {
+        let track =
+            one("m=application/TP-LINK 0 RTP/AVP smart/1/90000\na=rtpmap:95 TP-LINK/90000\n");
+        assert_eq!(track.kind, MediaKind::Other("application/TP-LINK".into()));
+        assert_eq!(track.payload_type.value(), 95);
+        assert_eq!(track.codec, Codec::Other("TP-LINK".into()));
+        assert_eq!(track.codec.to_string(), "Generic");
+    }
+
+    #[test]
+    fn metadata_without_a_clock_gets_the_usual_one() {
+        let track = one("m=application 0 RTP/AVP 107\na=rtpmap:107 vnd.onvif.metadata\n");
+        assert_eq!(track.clock_rate, 90_000);
+        assert_eq!(one("m=metadata 0 RTP/AVP 107\n").clock_rate, 90_000);
+    }
+
+    #[test]
+    fn what_cannot_be_a_track_is_refused_with_its_line() {
+        use TrackErrorKind::*;
+        for (medium, what) in [
+            ("m=video 0 RTP/SAVP 96", Transport("RTP/SAVP".into())),
+            ("m=video 0 udp 96", Transport("udp".into())),
+            ("m=video 0 RTP/AVP h264", PayloadType("h264".into())),
+            ("m=video 0 RTP/AVP 128", PayloadType("128".into())),
+            ("m=video 0 RTP/AVP 96", ClockRate(96)),
+            ("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/0", ClockRate(96)),
+            (
+                "m=audio 0 RTP/AVP 96\na=rtpmap:96 opus/99999999999",
+                ClockRate(96),
+            ),
+        ] {
+            let error = read(&format!("v=0\nm=audio 0 RTP/AVP 0\n{medium}\n")).unwrap_err();
+            assert_eq!((error.medium, error.line, error.what), (1, 3, what));
+        }
+    }
+
+    #[test]
+    fn other_parameter_sets_are_the_same_track_and_other_codecs_are_not() {
+        let video = |fmtp: &str| {
+            format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 {fmtp}\n")
+        };
+        let audio = |config: &str| {
+            format!(
+                "m=audio 0 RTP/AVP 97\na=rtpmap:97 mpeg4-generic/48000/2\na=fmtp:97 config={config}\n"
+            )
+        };
+        let same = |one: &str, other: &str| same_tracks(&read(one).unwrap(), &read(other).unwrap());
+        let (a, b) = (
+            video("sprop-parameter-sets=Z0IAH5Y=,aM4="),
+            video("packetization-mode=1"),
+        );
+        assert!(same(&a, &b));
+        assert!(same(&audio("1190"), &audio("1190")));
+        assert!(!same(&audio("1190"), &audio("1188")));
+        assert!(!same(&a, &a.replace("H264", "H265")));
+        assert!(!same(&a, &a.replace("90000", "48000")));
+        assert!(!same(&a, &a.replace("96", "98")));
+        assert!(!same(&a, &a.replace("video", "audio")));
+        assert!(!same(&a, &format!("{a}{}", audio("1190"))));
+    }
 }
