@@ -180,7 +180,8 @@ impl ClientSession {
     /// the description's own `control` attribute, outside of its tracks.
     ///
     /// # Errors
-    /// [`ClientError::Tracks`]; [`ClientError::State`] when there is no description.
+    /// [`ClientError::Tracks`]; [`ClientError::State`] when nothing is to be played, or tracks are
+    /// set up already; [`ClientError::Url`] when the description's control is no URL.
     pub fn set_up(
         &mut self,
         session_control: Option<&str>,
@@ -328,7 +329,12 @@ impl ClientSession {
         let (track, url) = self.to_set_up.pop_front().ok_or(ClientError::State)?;
         let offer = TransportOffer::choose(response.headers.all("Transport"));
         let offer = offer.map_err(|_| ClientError::Transport)?;
-        let transport = offer.interleaved.ok_or(ClientError::Transport)?;
+        // Some cameras leave the channels out when they take those that were offered.
+        let offered = Interleaved::of_track(self.tracks.len());
+        let transport = offer
+            .interleaved
+            .or(offered)
+            .ok_or(ClientError::Transport)?;
         let taken = self
             .tracks
             .iter()

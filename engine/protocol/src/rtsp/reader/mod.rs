@@ -5,6 +5,9 @@
 //! memory is taken for bytes that have come, never for a length that was declared; what is over a
 //! limit is refused as soon as the limit is passed.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use bytes::Bytes;
