@@ -1,1 +1,64 @@
-//! Placeholder.
+//! The operating system, as Shardcast sees it: sockets, timers, wake-ups, buffers, CPU placement
+//! and signals, over whichever driver serves them here.
+//!
+//! One API with one backend behind it, chosen at compile time: monoio on Linux (io_uring or epoll,
+//! chosen when the program starts) and macOS (kqueue), compio on Windows (IOCP). Bytes come from
+//! peers through [`TcpStream::read`] into a [`Slab`], and leave as a [`Gather`] of [`Slice`]s
+//! through [`TcpStream::write`]. Nothing here knows media, protocols or configuration.
+//!
+//! # The rule about operations in flight
+//! **A future of a read or a write is never dropped before it has completed.** The kernel may own
+//! its buffer; on io_uring and IOCP a dropped read loses the bytes that it had already taken. No
+//! `select` and no timeout goes round a read or a write: give it a [`Cancel`] and await the end
+//! ([`TcpStream::read_or`], [`TcpStream::write_or`]). Dropping one anyway is safe as to memory, and
+//! it ends the use of that direction: every later operation on it fails, on every driver alike.
+//! Sleeps, [`TcpListener::accept`], [`DoorbellWaiter::wait`] and [`yield_now`] may be dropped.
+//!
+//! # Threads
+//! An event loop belongs to one thread ([`block_on`]), and so does everything that was started on
+//! it. What may change threads is `Send`: [`Acceptor`], [`IdleSocket`], [`DoorbellSeat`],
+//! [`Doorbell`]. A waker of a task must not be woken from another thread (that panics): shards wake
+//! each other by [`Doorbell`] alone.
+//!
+//! # Deliberately absent
+//! Generic buffer traits, cross-thread wakers, catching of panics, retries of accept, and timeouts.
+
+mod backend;
+mod buffer;
+mod cancel;
+mod cpu;
+mod doorbell;
+mod driver;
+mod net;
+mod process;
+mod task;
+mod time;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+/// What [`cpu`], [`net`] and [`process`] ask the operating system for.
+///
+/// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
+/// `pin_current_thread`, `watch_signals`, `raise_descriptor_limit`; beside Linux also
+/// `set_not_sent_lowat(&socket2::Socket, u32)`.
+#[cfg(unix)]
+use unix as os;
+#[cfg(windows)]
+use windows as os;
+
+pub use buffer::{GATHER_SLICES_MAX, Gather, Slab, Slice};
+pub use cancel::{Cancel, Outcome};
+pub use cpu::{CpuBudget, cpu_budget, pin_current_thread};
+pub use doorbell::{Doorbell, DoorbellSeat, DoorbellWaiter};
+pub use driver::{
+    Capabilities, Driver, DriverChoice, DriverError, DriverRequest, capabilities, choose_driver,
+};
+pub use net::{
+    AcceptOutcome, Acceptor, BindError, Bound, IdleSocket, ListenAddress, ListenAddressError,
+    ReadHalf, SendBuffer, TcpListener, TcpStream, WriteHalf, bind,
+};
+pub use process::{Signal, raise_descriptor_limit, watch_signals};
+pub use task::{block_on, spawn, yield_now};
+pub use time::{now, sleep, sleep_until};

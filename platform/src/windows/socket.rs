@@ -3,7 +3,7 @@
 use std::io;
 use std::os::windows::io::AsRawSocket;
 
-use socket2::{SockRef, Socket};
+use socket2::Socket;
 use windows_sys::Win32::Networking::WinSock::{
     SO_EXCLUSIVEADDRUSE, SOCKET, SOCKET_ERROR, SOL_SOCKET, WSAGetLastError, setsockopt,
 };
@@ -36,7 +36,7 @@ pub(crate) fn prepare_listener(socket: &Socket) -> io::Result<()> {
 
 /// Windows has no such bound. What it has grows the send buffer by itself until somebody sets it,
 /// so it is set: small enough that a slow peer is noticed.
-pub(crate) fn set_not_sent_lowat(socket: &SockRef<'_>, bytes: u32) -> io::Result<()> {
+pub(crate) fn set_not_sent_lowat(socket: &Socket, bytes: u32) -> io::Result<()> {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     socket.set_send_buffer_size(bytes.max(SEND_BUFFER_BYTES))
 }

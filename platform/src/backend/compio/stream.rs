@@ -16,7 +16,7 @@ use compio::BufResult;
 use compio::driver::op::Connect;
 use compio::driver::{OpCode, SharedFd};
 use compio::runtime::Runtime;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Networking::WinSock::WSAECANCELLED;
 
 use super::event_loop::yield_now;
@@ -177,8 +177,8 @@ fn uncancelled(outcome: Outcome) -> io::Result<usize> {
 }
 
 impl ReadHalf {
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(&*self.0.socket)
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&Socket) -> R) -> R {
+        action(&self.0.socket)
     }
 
     pub(crate) fn is_of(&self, write: &WriteHalf) -> bool {
@@ -218,8 +218,8 @@ impl ReadHalf {
 }
 
 impl WriteHalf {
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(&*self.half.socket)
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&Socket) -> R) -> R {
+        action(&self.half.socket)
     }
 
     pub(crate) async fn write(&mut self, gather: Gather) -> (io::Result<usize>, Gather) {

@@ -1,0 +1,36 @@
+//! The seam between the public API and the runtime crate that serves it.
+//!
+//! Each backend has the same items, used by the public types by name; a difference is a compile
+//! error, so there is no trait:
+//!
+//! - `choose(DriverRequest) -> Result<DriverChoice, DriverError>`
+//! - `block_on`, `spawn`, `yield_now`, `sleep_until(Instant)`: as in the public API
+//! - `bind(&ListenAddress, shards) -> Result<(Vec<Acceptor>, SocketAddr, Option<String>), BindError>`
+//!   with `Acceptor: Send + Debug`, over [`crate::net::listen`]
+//! - `Listener`: `start(Acceptor) -> io::Result<Self>`,
+//!   `accept(&self, &Cancel) -> Option<io::Result<(ReadHalf, WriteHalf, SocketAddr)>>` (`None` is
+//!   cancelled; safe to drop), `local_addr() -> io::Result<SocketAddr>`
+//! - `connect(SocketAddr) -> io::Result<(ReadHalf, WriteHalf)>`; both of these set `TCP_NODELAY`
+//! - `ReadHalf`: `read(&mut self, Slab) -> (io::Result<usize>, Slab)`,
+//!   `read_or(&mut self, Slab, &Cancel) -> (Outcome, Slab)`, `is_of(&self, &WriteHalf) -> bool`,
+//!   `with_socket(&self, impl FnOnce(&socket2::Socket) -> R) -> R`
+//! - `WriteHalf`: `write(&mut self, Gather) -> (io::Result<usize>, Gather)` which does *not* advance
+//!   the gather, `write_or(&mut self, Gather, &Cancel) -> (Outcome, Gather)`, `with_socket`
+//! - `release(ReadHalf, WriteHalf) -> Result<std::net::TcpStream, (ReadHalf, WriteHalf)>`,
+//!   `adopt(std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)>`
+//! - `bell() -> io::Result<(Ringer, BellSeat)>`; `Ringer: Clone + Send + Sync` with `ring(&self)`,
+//!   `BellSeat: Send` with `attach(self) -> io::Result<Bell>`, `Bell` with `wait(&mut self)`, which
+//!   returns after at least one ring since its last return, and is safe to drop
+//!
+//! Buffers are lent non-empty: slabs with spare room, gathers with at least one slice, and a
+//! `Cancel` that was not raised when the operation began.
+
+#[cfg(any(unix, feature = "windows-monoio"))]
+mod monoio;
+#[cfg(any(unix, feature = "windows-monoio"))]
+pub(crate) use self::monoio::*;
+
+#[cfg(all(windows, not(feature = "windows-monoio")))]
+mod compio;
+#[cfg(all(windows, not(feature = "windows-monoio")))]
+pub(crate) use self::compio::*;

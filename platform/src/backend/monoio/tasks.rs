@@ -1,0 +1,132 @@
+//! Tasks that end with their event loop.
+//!
+//! monoio leaves tasks that wait when the loop ends to themselves: a task holds its operation, the
+//! operation the driver, and the driver the task's waker. That ring of references would keep their
+//! sockets open for ever. So each task is known here by its waker; at the end all are woken, end
+//! instead of going on, and the loop runs until the kernel has given every buffer back.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use super::{event_loop, lent, turn};
+
+/// Turns in which the operations of ended tasks normally complete; after them it waits by timer.
+const END_TURNS: usize = 16;
+
+/// How long the end of a loop waits for operations that do not complete. What is left then is
+/// leaked, with its buffers.
+const END_WAIT: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static TASKS: RefCell<Tasks> = const { RefCell::new(Tasks::new()) };
+}
+
+/// The tasks of this thread's loop, by key. How many there are is the caller's to bound.
+struct Tasks {
+    wakers: Vec<Option<Waker>>,
+    free: Vec<usize>,
+    alive: usize,
+    ending: bool,
+}
+
+impl Tasks {
+    const fn new() -> Self {
+        Self {
+            wakers: Vec::new(),
+            free: Vec::new(),
+            alive: 0,
+            ending: false,
+        }
+    }
+
+    fn join(&mut self, waker: &Waker) -> usize {
+        let key = self.free.pop().unwrap_or(self.wakers.len());
+        if key == self.wakers.len() {
+            self.wakers.push(None);
+        }
+        self.wakers[key] = Some(waker.clone());
+        key
+    }
+
+    fn leave(&mut self, key: usize) -> Option<Waker> {
+        self.free.push(key);
+        self.wakers[key].take()
+    }
+}
+
+pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+    TASKS.with_borrow_mut(|tasks| tasks.alive += 1);
+    // Dropping the handle detaches the task.
+    drop(monoio::spawn(Task { key: None, future }));
+}
+
+pub(super) fn reset() {
+    let left = TASKS.replace(Tasks::new());
+    drop(left);
+}
+
+/// Ends every task, and waits until their operations have ended too.
+pub(super) async fn end_all() {
+    let wakers: Vec<_> = TASKS.with_borrow_mut(|tasks| {
+        tasks.ending = true;
+        tasks.wakers.iter().flatten().cloned().collect()
+    });
+    wakers.into_iter().for_each(Waker::wake);
+    let deadline = Instant::now() + END_WAIT;
+    for turns in 0.. {
+        if is_quiet() || Instant::now() >= deadline {
+            return;
+        }
+        if turns < END_TURNS {
+            turn::yield_now().await;
+        } else {
+            event_loop::sleep_until(Instant::now() + Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn is_quiet() -> bool {
+    TASKS.with_borrow(|tasks| tasks.alive == 0) && !lent::any()
+}
+
+pin_project! {
+    struct Task<F> {
+        key: Option<usize>,
+        #[pin]
+        future: F,
+    }
+
+    impl<F> PinnedDrop for Task<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let key = *this.project().key;
+            // The thread may be ending, and its locals with it.
+            let _ = TASKS.try_with(|tasks| {
+                let mut tasks = tasks.borrow_mut();
+                tasks.alive = tasks.alive.saturating_sub(1);
+                let waker = key.and_then(|key| tasks.leave(key));
+                drop(tasks);
+                drop(waker);
+            });
+        }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Task<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if TASKS.with_borrow(|tasks| tasks.ending) {
+            return Poll::Ready(());
+        }
+        if this.key.is_none() {
+            *this.key = Some(TASKS.with_borrow_mut(|tasks| tasks.join(context.waker())));
+        }
+        this.future.poll(context)
+    }
+}

@@ -1,0 +1,152 @@
+//! Yielding: what makes a task wait until all the others, the sockets and the timers had a turn.
+//!
+//! monoio's loop runs its task queue, then the main future, and then asks the kernel without
+//! waiting if the queue is not empty, else waits for it. Timers fire in the second case only, and
+//! a task that wakes itself keeps the queue from ever being empty. So a task that yields is kept
+//! *outside* the queue:
+//!
+//! - The main future, which the loop polls after the queue and before the kernel, puts the
+//!   yielding tasks back. They run after the kernel has been asked. That costs no system call.
+//! - Once per [`PARK_INTERVAL`] it leaves them out and rings a bell of its own instead. The queue
+//!   drains, the loop waits for the kernel, timers fire, and the bell ends the wait at once.
+//! - The main future itself always takes that second way, since it would be polled again at once.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use super::bell::{Ringer, bell};
+
+/// How long timers may wait for tasks that yield all the time: their resolution.
+const PARK_INTERVAL: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static TURN: RefCell<Option<Rc<Turn>>> = const { RefCell::new(None) };
+}
+
+/// Who yields on this thread. One entry per task that yields, so bounded by the tasks.
+struct Turn {
+    yielding: RefCell<Vec<Waker>>,
+    /// The other list, empty, to swap with: nothing is allocated per turn.
+    spare: RefCell<Vec<Waker>>,
+    main: RefCell<Option<Waker>>,
+    main_yields: Cell<bool>,
+    number: Cell<u64>,
+    parked: Cell<Instant>,
+    nudge: Ringer,
+    nudging: Cell<bool>,
+}
+
+pub(crate) async fn yield_now() {
+    let turn = current();
+    let mut until = None;
+    poll_fn(|context| {
+        let until = *until.get_or_insert(turn.number.get() + 1);
+        if turn.number.get() >= until {
+            return Poll::Ready(());
+        }
+        turn.enlist(context.waker());
+        Poll::Pending
+    })
+    .await;
+}
+
+fn current() -> Rc<Turn> {
+    let turn = TURN.with_borrow(Option::clone);
+    turn.expect("yielding outside an event loop")
+}
+
+pub(super) fn reset() {
+    TURN.set(None);
+}
+
+/// Sets the thread's turns up, and gives the task that ends a wait for the kernel.
+pub(super) fn nudged() -> io::Result<impl Future<Output = ()>> {
+    let (nudge, seat) = bell()?;
+    let mut bell = seat.attach()?;
+    let turn = Rc::new(Turn {
+        yielding: RefCell::default(),
+        spare: RefCell::default(),
+        main: RefCell::default(),
+        main_yields: Cell::new(false),
+        number: Cell::new(0),
+        parked: Cell::new(Instant::now()),
+        nudge,
+        nudging: Cell::new(false),
+    });
+    TURN.set(Some(Rc::clone(&turn)));
+    Ok(async move {
+        loop {
+            bell.wait().await;
+            turn.parked.set(Instant::now());
+            turn.nudging.set(false);
+            turn.release();
+        }
+    })
+}
+
+impl Turn {
+    fn enlist(&self, waker: &Waker) {
+        self.yielding.borrow_mut().push(waker.clone());
+        if let Some(main) = &*self.main.borrow() {
+            if main.will_wake(waker) {
+                self.main_yields.set(true);
+            }
+            main.wake_by_ref();
+        }
+    }
+
+    /// Called by the main future, between the task queue and the kernel.
+    fn pass(&self) {
+        if self.yielding.borrow().is_empty() || self.nudging.get() {
+            return;
+        }
+        if self.main_yields.get() || self.parked.get().elapsed() >= PARK_INTERVAL {
+            self.nudging.set(true);
+            self.nudge.ring();
+        } else {
+            self.release();
+        }
+    }
+
+    fn release(&self) {
+        self.number.set(self.number.get() + 1);
+        self.main_yields.set(false);
+        self.yielding.swap(&self.spare);
+        let mut released = self.spare.borrow_mut();
+        released.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// The main future of an event loop, with the passing of turns.
+pub(super) fn with_turns<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    WithTurns { future }
+}
+
+pin_project! {
+    struct WithTurns<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for WithTurns<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let turn = TURN.with_borrow(Option::clone);
+        if let Some(turn) = &turn {
+            turn.main
+                .borrow_mut()
+                .get_or_insert_with(|| context.waker().clone());
+            turn.pass();
+        }
+        self.project().future.poll(context)
+    }
+}

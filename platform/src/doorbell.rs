@@ -1,0 +1,149 @@
+//! Waking another shard, once per burst.
+//!
+//! A shard that has drained its rings declares itself asleep, looks again, and waits on its bell.
+//! Whoever pushes into a ring afterwards finds it asleep and rings. The two fences make one of the
+//! two see the other: either the sleeper sees the message, or the pusher sees the sleeper. Without
+//! them a wake is lost; loom finds that (the model is in this file's tests).
+//!
+//! What is in the rings is the caller's: this code asks `has_something` only.
+
+use std::io;
+#[cfg(not(loom))]
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering, fence},
+};
+
+#[cfg(loom)]
+use loom::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering, fence},
+};
+
+use crate::backend;
+
+/// The pusher's side: any thread's.
+#[derive(Clone)]
+pub struct Doorbell {
+    sleeping: Arc<Sleeping>,
+    ringer: backend::Ringer,
+}
+
+/// The waiter's side on its way to its shard.
+pub struct DoorbellSeat {
+    sleeping: Arc<Sleeping>,
+    seat: backend::BellSeat,
+}
+
+/// The waiter's side, on its shard's event loop.
+pub struct DoorbellWaiter {
+    sleeping: Arc<Sleeping>,
+    bell: backend::Bell,
+}
+
+impl Doorbell {
+    /// A doorbell and its seat.
+    ///
+    /// # Errors
+    /// When descriptors have run out.
+    pub fn pair() -> io::Result<(Doorbell, DoorbellSeat)> {
+        let (ringer, seat) = backend::bell()?;
+        let sleeping = Arc::new(Sleeping::new());
+        Ok((
+            Doorbell {
+                sleeping: Arc::clone(&sleeping),
+                ringer,
+            },
+            DoorbellSeat { sleeping, seat },
+        ))
+    }
+
+    /// Wakes the waiter if it sleeps; call it after pushing, once per burst. Says whether it rang:
+    /// a ring costs a system call, and its absence a fence and a load.
+    pub fn ring(&self) -> bool {
+        let rings = self.sleeping.must_ring();
+        if rings {
+            self.ringer.ring();
+        }
+        rings
+    }
+}
+
+impl DoorbellSeat {
+    /// Takes the seat on this thread's event loop.
+    ///
+    /// # Errors
+    /// When the driver cannot register it.
+    ///
+    /// # Panics
+    /// Outside [`crate::block_on`].
+    pub fn attach(self) -> io::Result<DoorbellWaiter> {
+        Ok(DoorbellWaiter {
+            sleeping: self.sleeping,
+            bell: self.seat.attach()?,
+        })
+    }
+}
+
+impl DoorbellWaiter {
+    /// Returns once `has_something` is true or somebody rang. It may return without cause: the
+    /// caller drains its rings and waits again. Dropping the future is safe.
+    pub async fn wait(&mut self, has_something: impl FnMut() -> bool) {
+        if self.sleeping.fall_asleep(has_something) {
+            self.bell.wait().await;
+            self.sleeping.rise();
+        }
+    }
+}
+
+/// The flag and its fences; it ships as loom has seen it.
+struct Sleeping(AtomicBool);
+
+impl Sleeping {
+    fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Declares the caller asleep unless there is something to do.
+    fn fall_asleep(&self, mut has_something: impl FnMut() -> bool) -> bool {
+        if has_something() {
+            return false;
+        }
+        self.0.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if has_something() {
+            self.rise();
+            return false;
+        }
+        true
+    }
+
+    /// After a ring the flag is down already; after a wake-up without one it is not.
+    fn rise(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the waiter sleeps; only one of those who ask is told so.
+    fn must_ring(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Doorbell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Doorbell")
+    }
+}
+
+impl std::fmt::Debug for DoorbellSeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DoorbellSeat")
+    }
+}
+
+impl std::fmt::Debug for DoorbellWaiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DoorbellWaiter")
+    }
+}

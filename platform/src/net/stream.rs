@@ -1,0 +1,282 @@
+//! A TCP connection with owned buffers: a buffer is lent to each read and write, and comes back
+//! with its result.
+//!
+//! One write is one system write. Whoever wants the whole gather written loops, or calls
+//! [`TcpStream::write_all`], which does.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+
+use socket2::Socket;
+
+use crate::backend;
+use crate::buffer::{Gather, Slab};
+use crate::cancel::{Cancel, Outcome};
+
+/// A connection on this thread's event loop. `TCP_NODELAY` is always set.
+///
+/// Dropping it closes the connection. See the crate's rule about operations in flight: a future of
+/// a read or a write is awaited to its end.
+#[derive(Debug)]
+pub struct TcpStream {
+    read: ReadHalf,
+    write: WriteHalf,
+}
+
+/// The reading half of a split stream. Dropping it alone changes nothing for the peer; the
+/// connection closes when both halves are gone.
+#[derive(Debug)]
+pub struct ReadHalf(backend::ReadHalf);
+
+/// The writing half of a split stream. Dropping it alone changes nothing for the peer: say
+/// [`WriteHalf::shutdown_write`] to end the direction.
+#[derive(Debug)]
+pub struct WriteHalf(backend::WriteHalf);
+
+/// A connection on no event loop, on its way to another thread.
+#[derive(Debug)]
+pub struct IdleSocket(pub(crate) std::net::TcpStream);
+
+/// Bounds of what the kernel holds for a peer that does not read: part of that reader's queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendBuffer {
+    /// `TCP_NOTSENT_LOWAT`: bytes not sent yet above which the socket takes no more. Linux and
+    /// macOS; elsewhere it is ignored.
+    pub not_sent_lowat: Option<u32>,
+    /// `SO_SNDBUF`: bytes not acknowledged yet. Linux doubles it for its own bookkeeping.
+    pub send_buffer: Option<u32>,
+}
+
+impl TcpStream {
+    pub(crate) fn from_backend(read: backend::ReadHalf, write: backend::WriteHalf) -> Self {
+        Self {
+            read: ReadHalf(read),
+            write: WriteHalf(write),
+        }
+    }
+
+    /// Connects to `address`.
+    ///
+    /// # Errors
+    /// What the system says: refused, unreachable, timed out.
+    pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+        let (read, write) = backend::connect(address).await?;
+        Ok(Self::from_backend(read, write))
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        ip_address(&self.read.0.with_socket(Socket::peer_addr)?)
+    }
+
+    /// Our own address of this connection.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        ip_address(&self.read.0.with_socket(Socket::local_addr)?)
+    }
+
+    /// Bounds what the kernel queues for the peer.
+    ///
+    /// # Errors
+    /// When the system refuses a value.
+    pub fn bound_send_buffer(&self, bounds: SendBuffer) -> io::Result<()> {
+        self.write.bound_send_buffer(bounds)
+    }
+
+    /// See [`ReadHalf::read`].
+    pub async fn read(&mut self, slab: Slab) -> (io::Result<usize>, Slab) {
+        self.read.read(slab).await
+    }
+
+    /// See [`ReadHalf::read_or`].
+    pub async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
+        self.read.read_or(slab, cancel).await
+    }
+
+    /// See [`WriteHalf::write`].
+    pub async fn write(&mut self, gather: Gather) -> (io::Result<usize>, Gather) {
+        self.write.write(gather).await
+    }
+
+    /// See [`WriteHalf::write_or`].
+    pub async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
+        self.write.write_or(gather, cancel).await
+    }
+
+    /// See [`WriteHalf::write_all`].
+    pub async fn write_all(&mut self, gather: Gather) -> (io::Result<()>, Gather) {
+        self.write.write_all(gather).await
+    }
+
+    /// See [`WriteHalf::shutdown_write`].
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn shutdown_write(&mut self) -> io::Result<()> {
+        self.write.shutdown_write().await
+    }
+
+    /// Two halves that two tasks can use at once.
+    #[must_use]
+    pub fn split(self) -> (ReadHalf, WriteHalf) {
+        (self.read, self.write)
+    }
+
+    /// The stream again.
+    ///
+    /// # Panics
+    /// When the halves belong to different streams.
+    #[must_use]
+    pub fn reunite(read: ReadHalf, write: WriteHalf) -> TcpStream {
+        assert!(read.0.is_of(&write.0), "halves of different streams");
+        Self { read, write }
+    }
+
+    /// Takes the connection off this event loop, so that another thread can [`TcpStream::adopt`]
+    /// it. Bytes that arrive meanwhile wait in the kernel.
+    ///
+    /// # Errors
+    /// Gives the stream back when the driver cannot do that ([`crate::Capabilities::move_live`]),
+    /// or while an operation is in flight whose future was dropped.
+    pub fn release(self) -> Result<IdleSocket, TcpStream> {
+        backend::release(self.read.0, self.write.0)
+            .map(IdleSocket)
+            .map_err(|(read, write)| Self::from_backend(read, write))
+    }
+
+    /// Puts a connection on this thread's event loop.
+    ///
+    /// # Errors
+    /// When the driver cannot register it; the connection is closed then.
+    ///
+    /// # Panics
+    /// Outside [`crate::block_on`].
+    pub fn adopt(socket: IdleSocket) -> io::Result<TcpStream> {
+        let (read, write) = backend::adopt(socket.0)?;
+        Ok(Self::from_backend(read, write))
+    }
+}
+
+impl ReadHalf {
+    /// Appends to the slab what has arrived, waiting until something has. 0 is the peer's end.
+    ///
+    /// # Errors
+    /// (in the tuple) what the system says; `InvalidInput` when the slab has no room, because that
+    /// would look like the peer's end.
+    pub async fn read(&mut self, slab: Slab) -> (io::Result<usize>, Slab) {
+        if slab.spare() == 0 {
+            return (Err(no_room()), slab);
+        }
+        self.0.read(slab).await
+    }
+
+    /// As [`ReadHalf::read`], until `cancel` is raised. A cancelled read has taken no byte.
+    pub async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
+        if slab.spare() == 0 {
+            return (Outcome::Done(Err(no_room())), slab);
+        }
+        if cancel.is_cancelled() {
+            return (Outcome::Cancelled, slab);
+        }
+        self.0.read_or(slab, cancel).await
+    }
+}
+
+impl WriteHalf {
+    /// One system write of the gather, waiting until the socket takes something. The gather comes
+    /// back without what was taken, and unchanged after an error. An empty gather is 0 at once.
+    pub async fn write(&mut self, gather: Gather) -> (io::Result<usize>, Gather) {
+        if gather.is_empty() {
+            return (Ok(0), gather);
+        }
+        let (result, mut gather) = self.0.write(gather).await;
+        if let Ok(count) = result {
+            gather.advance(count);
+        }
+        (result, gather)
+    }
+
+    /// As [`WriteHalf::write`], until `cancel` is raised. A cancelled write has sent no byte.
+    pub async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
+        if gather.is_empty() {
+            return (Outcome::Done(Ok(0)), gather);
+        }
+        if cancel.is_cancelled() {
+            return (Outcome::Cancelled, gather);
+        }
+        let (outcome, mut gather) = self.0.write_or(gather, cancel).await;
+        if let Outcome::Done(Ok(count)) = outcome {
+            gather.advance(count);
+        }
+        (outcome, gather)
+    }
+
+    /// Writes until the gather is empty. After an error it comes back with what is left.
+    pub async fn write_all(&mut self, mut gather: Gather) -> (io::Result<()>, Gather) {
+        while !gather.is_empty() {
+            let (result, rest) = self.write(gather).await;
+            gather = rest;
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), gather),
+                Ok(_) => {}
+                Err(error) => return (Err(error), gather),
+            }
+        }
+        (Ok(()), gather)
+    }
+
+    /// Ends our direction after everything written; the peer reads an end, and may still send.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0
+            .with_socket(|socket| socket.shutdown(Shutdown::Write))
+    }
+
+    /// See [`TcpStream::bound_send_buffer`].
+    ///
+    /// # Errors
+    /// When the system refuses a value.
+    pub fn bound_send_buffer(&self, bounds: SendBuffer) -> io::Result<()> {
+        self.0.with_socket(|socket| {
+            if let Some(bytes) = bounds.not_sent_lowat {
+                set_not_sent_lowat(socket, bytes)?;
+            }
+            match bounds.send_buffer {
+                Some(bytes) => {
+                    socket.set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX))
+                }
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn set_not_sent_lowat(socket: &Socket, bytes: u32) -> io::Result<()> {
+    socket.set_tcp_notsent_lowat(bytes)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_not_sent_lowat(socket: &Socket, bytes: u32) -> io::Result<()> {
+    crate::os::set_not_sent_lowat(socket, bytes)
+}
+
+fn ip_address(address: &socket2::SockAddr) -> io::Result<SocketAddr> {
+    address
+        .as_socket()
+        .ok_or_else(|| io::Error::other("the socket has no IP address"))
+}
+
+fn no_room() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the slab has no room for a read",
+    )
+}
