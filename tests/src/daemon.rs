@@ -1,0 +1,207 @@
+//! The Shardcast daemon as a child process: its configuration written, its port answering, its log kept, and its end.
+//!
+//! The program is `$SHARDCAST_BIN`, else it is built once per test process by the cargo that runs the tests.
+//! `$SHARDCAST_RUNNER` is put in front of it (`wine`). Deliberately absent: knowledge of any key. A test writes its
+//! configuration as text.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::port;
+use crate::wait::poll_until;
+
+/// How long the daemon may take to listen. A start takes milliseconds; under wine, seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long the daemon may take to end once told to: its own `shutdownTimeout` of 10 s and a reserve.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Why a daemon could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Files, ports or processes.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The program does not build.
+    #[error("the daemon does not build: {0}")]
+    Build(ExitStatus),
+    /// It ended before it listened.
+    #[error("the daemon ended at once with {status}:\n{log}")]
+    Ended {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        log: String,
+    },
+    /// It runs but does not listen.
+    #[error("the daemon does not listen:\n{log}")]
+    Deaf {
+        /// What it said.
+        log: String,
+    },
+    /// It did not end when told to.
+    #[error("the daemon does not end:\n{log}")]
+    Endless {
+        /// What it said.
+        log: String,
+    },
+}
+
+/// A running daemon. Dropping it kills it.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    port: u16,
+    directory: TempDir,
+}
+
+impl Daemon {
+    /// Starts a daemon on a free port, with `configuration` (YAML without `rtspAddress`), and waits until it listens.
+    ///
+    /// # Errors
+    /// When it cannot be built or started, or ends instead of listening.
+    pub fn start(configuration: &str) -> Result<Self, DaemonError> {
+        let port = port::free_tcp_port()?;
+        let directory = TempDir::new()?;
+        let text = format!("rtspAddress: :{port}\n{configuration}");
+        fs::write(directory.path().join("shardcast.yml"), text)?;
+        let log = File::create(directory.path().join("log"))?;
+        let child = command(&program()?)
+            .arg("shardcast.yml")
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut daemon = Self {
+            child,
+            port,
+            directory,
+        };
+        daemon.wait_listening()?;
+        Ok(daemon)
+    }
+
+    /// The RTSP port on every address of this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The RTSP port on the IPv4 loopback address.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The child's process id.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.directory.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn is_running(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Tells it to end (SIGTERM) and waits for that.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn stop(mut self) -> Result<ExitStatus, DaemonError> {
+        let process_id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &process_id]).status()?;
+        let ended = poll_until(STOP_LIMIT, || self.child.try_wait().transpose());
+        match ended {
+            Some(status) => Ok(status?),
+            None => Err(DaemonError::Endless { log: self.log() }),
+        }
+    }
+
+    fn wait_listening(&mut self) -> Result<(), DaemonError> {
+        let address = self.address();
+        let answer = poll_until(START_LIMIT, || match self.child.try_wait() {
+            Ok(None) => TcpStream::connect(address).ok().map(|_| Ok(None)),
+            Ok(Some(status)) => Some(Ok(Some(status))),
+            Err(error) => Some(Err(error)),
+        });
+        let log = self.log();
+        match answer.ok_or(DaemonError::Deaf { log })?? {
+            None => Ok(()),
+            Some(status) => Err(DaemonError::Ended {
+                status,
+                log: self.log(),
+            }),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The daemon's program, built if the environment names none.
+///
+/// # Errors
+/// When it does not build.
+pub fn program() -> Result<PathBuf, DaemonError> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(named) = std::env::var_os("SHARDCAST_BIN") {
+        return Ok(fs::canonicalize(named)?);
+    }
+    if let Some(built) = BUILT.get() {
+        return Ok(built.clone());
+    }
+    let built = build()?;
+    Ok(BUILT.get_or_init(|| built).clone())
+}
+
+fn build() -> Result<PathBuf, DaemonError> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "shardcast",
+            "--manifest-path",
+        ])
+        .arg(manifest)
+        .status()?;
+    if !status.success() {
+        return Err(DaemonError::Build(status));
+    }
+    // Test programs lie in `deps`, beside the daemon's own program.
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent);
+    let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok(folder.join("shardcast"))
+}
+
+fn command(program: &Path) -> Command {
+    match std::env::var_os("SHARDCAST_RUNNER") {
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}

@@ -1,0 +1,172 @@
+//! One run: a clip is published on a path, several readers play it side by side, and what each has decoded is checked.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::clip::{CLIP_DURATION, Clip};
+use super::counter;
+use super::process::Program;
+use super::publish::Publisher;
+use super::read::Reader;
+use super::tone;
+use crate::peer::reader::describe_status;
+use crate::wait::poll_until;
+
+/// How long a publisher may take until its path is there: `rtspclientsink` fills its own buffers for 2 s first.
+const PATH_LIMIT: Duration = Duration::from_secs(20);
+/// How long a publisher may take in all.
+const PUBLISH_LIMIT: Duration = CLIP_DURATION.saturating_add(Duration::from_secs(30));
+/// A reader that is started while the clip begins has its first key frame within so many seconds of it.
+const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(3);
+/// What the audio may lack of the video's duration: it starts and ends up to a muxing interval apart, and decoders
+/// swallow their first frames.
+const AUDIO_SLACK: Duration = Duration::from_millis(750);
+
+/// Which clip goes which way.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// Host of the URLs, in brackets for IPv6.
+    pub host: &'a str,
+    /// The daemon's port.
+    pub port: u16,
+    /// What is published.
+    pub clip: Clip,
+    /// By which program.
+    pub publisher: Publisher,
+    /// Folder with the clips.
+    pub clips: &'a Path,
+    /// Folder for what is written on the way.
+    pub scratch: &'a Path,
+    /// Begins the names of what is written.
+    pub name: &'a str,
+}
+
+/// What became of a publisher or reader.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Who, on which way.
+    pub who: String,
+    /// The first frame that a reader decoded (0 for a publisher), or what is wrong.
+    pub result: Result<u64, String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.result {
+            Ok(first) => write!(
+                f,
+                "{}: whole from frame {first}, {:.1?}",
+                self.who, self.took
+            ),
+            Err(error) => write!(f, "{}: {error} ({:.1?})", self.who, self.took),
+        }
+    }
+}
+
+impl Outcome {
+    /// Does `work` and notes what becomes of it.
+    pub fn of(who: String, work: impl FnOnce() -> Result<u64, String>) -> Self {
+        let start = Instant::now();
+        let result = work();
+        let took = start.elapsed();
+        Self { who, result, took }
+    }
+}
+
+impl Way<'_> {
+    /// Publishes the clip once and reads it with each of `readers` at the same time.
+    pub fn carry(&self, readers: &[Reader]) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let publisher = Outcome::of(format!("{} publisher", self.stem()), || {
+            let mut command = self.publisher.command(self.clip, self.clips, &self.url());
+            let log = self.scratch.join(format!("{}-publisher.log", self.stem()));
+            let program = Program::start(&mut command, &log).map_err(say)?;
+            outcomes = self.read_all(readers);
+            program.wait(PUBLISH_LIMIT).map_err(say)?;
+            Ok(0)
+        });
+        outcomes.push(publisher);
+        outcomes
+    }
+
+    fn read_all(&self, readers: &[Reader]) -> Vec<Outcome> {
+        let path = Outcome::of(format!("{} path", self.stem()), || {
+            self.wait_path().map(|()| 0)
+        });
+        if path.result.is_err() {
+            return vec![path];
+        }
+        thread::scope(|scope| {
+            let started: Vec<_> = readers
+                .iter()
+                .map(|reader| scope.spawn(|| self.read(*reader)))
+                .collect();
+            started
+                .into_iter()
+                .map(|reader| reader.join().expect("a reader's thread panicked"))
+                .collect()
+        })
+    }
+
+    fn wait_path(&self) -> Result<(), String> {
+        let address: SocketAddr = format!("{}:{}", self.host, self.port)
+            .parse()
+            .map_err(|error| format!("{error}"))?;
+        let up = poll_until(PATH_LIMIT, || {
+            match describe_status(address, &self.path()) {
+                Ok(404) => None,
+                Ok(200) => Some(Ok(())),
+                other => Some(Err(format!("DESCRIBE: {other:?}"))),
+            }
+        });
+        up.unwrap_or_else(|| Err(format!("the path is not there after {PATH_LIMIT:?}")))
+    }
+
+    fn read(&self, reader: Reader) -> Outcome {
+        let who = format!("{}-{}", self.stem(), reader.name());
+        Outcome::of(who.clone(), || self.read_checked(reader, &who))
+    }
+
+    fn read_checked(&self, reader: Reader, name: &str) -> Result<u64, String> {
+        let decoded = reader.read(&self.url(), self.scratch, name).map_err(say)?;
+        let counters = counter::read_counters(&decoded.video().map_err(say)?);
+        let rate = self.clip.frame_rate();
+        let first =
+            counter::check(&counters, rate, self.clip.frames()).map_err(|flaw| flaw.to_string())?;
+        if first > rate * FIRST_FRAME_LIMIT.as_secs() {
+            return Err(format!("the first decoded frame is {first}"));
+        }
+        if reader != Reader::Retina {
+            let left = CLIP_DURATION - Duration::from_secs(first / rate);
+            let audio = decoded.audio().map_err(say)?;
+            tone::check(&audio, left - AUDIO_SLACK).map_err(|flaw| flaw.to_string())?;
+        }
+        Ok(first)
+    }
+
+    fn url(&self) -> String {
+        format!("rtsp://{}:{}/{}", self.host, self.port, self.path())
+    }
+
+    fn path(&self) -> String {
+        format!("{}/{}", self.publisher.name(), self.clip.name())
+    }
+
+    fn stem(&self) -> String {
+        format!(
+            "{}-{}-{}",
+            self.name,
+            self.publisher.name(),
+            self.clip.name()
+        )
+    }
+}
+
+fn say(error: impl ToString) -> String {
+    error.to_string()
+}
