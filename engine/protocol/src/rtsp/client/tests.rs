@@ -1,1 +1,286 @@
-//! Tests of the client side.
+//! Promises of the client's side: it talks with our own server, and copes with servers that say
+//! less, or something else.
+
+use super::*;
+use crate::rtsp::{
+    Limits, MessageReader, Parsed, Question, ServerConfig, ServerSession, ServerState, Step,
+};
+
+const URL: &str = "rtsp://u:p@h:8554/a";
+
+fn server() -> ServerSession {
+    ServerSession::new(ServerConfig {
+        session_id: "s1".into(),
+        server: "shardcast".into(),
+        session_timeout: std::time::Duration::from_secs(60),
+    })
+}
+
+/// Grants everything; the stream has two tracks.
+fn answer(server: &mut ServerSession, request: &Request) -> Response {
+    match server.handle_request(request) {
+        Step::Respond(response) | Step::RespondAndClose(response) => response,
+        Step::Ask(Question::Describe { .. }) => server.grant_describe("v=0\r\n".into(), 2),
+        Step::Ask(Question::Announce { .. }) => {
+            server.grant_announce(vec![Some("x=0".into()), Some("x=1".into())])
+        }
+        Step::Ask(Question::Setup { .. }) => server.grant_setup(Some(5)),
+        Step::Ask(Question::Play { .. }) => server.grant_play(&starts()),
+        Step::Ask(Question::Record) => server.grant_record(),
+        Step::Ask(Question::Pause) => server.grant_pause(),
+        Step::Ask(Question::Teardown) => server.grant_teardown(),
+    }
+}
+
+fn starts() -> Vec<RtpInfo> {
+    (0..2)
+        .map(|track| RtpInfo {
+            track,
+            seq: None,
+            rtptime: Some(100),
+        })
+        .collect()
+}
+
+fn read(bytes: &[u8]) -> Parsed {
+    MessageReader::new(Limits::default()).poll(bytes).unwrap()
+}
+
+fn next_request(client: &mut ClientSession) -> Request {
+    match read(&client.poll_output().expect("a request")) {
+        Parsed::Request { request, .. } => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets both talk, through the wire, until the client has nothing to say.
+fn talk(client: &mut ClientSession, server: &mut ServerSession) -> Vec<ClientEvent> {
+    let mut events = Vec::new();
+    while let Some(bytes) = client.poll_output() {
+        let Parsed::Request { request, .. } = read(&bytes) else {
+            panic!("the client sends requests");
+        };
+        let response = answer(server, &request).to_bytes();
+        let Parsed::Response { response, .. } = read(&response) else {
+            panic!("the server sends responses");
+        };
+        events.extend(client.handle_response(response).unwrap());
+    }
+    events
+}
+
+fn controls(count: usize) -> Vec<TrackControl> {
+    (0..count)
+        .map(|track| TrackControl {
+            track,
+            control: Some(format!("trackID={track}")),
+        })
+        .collect()
+}
+
+fn ok(
+    client: &mut ClientSession,
+    headers: &[(&str, &str)],
+) -> Result<Option<ClientEvent>, ClientError> {
+    let request = next_request(client);
+    let mut response = Response::new(StatusCode::OK, Some(request.cseq));
+    for (name, value) in headers {
+        response.headers.push(name, value).unwrap();
+    }
+    client.handle_response(response)
+}
+
+#[test]
+fn a_client_plays_from_our_server() {
+    let (mut client, mut server) = (ClientSession::new("test"), server());
+    client.start_play(URL).unwrap();
+    let sdp = Bytes::from_static(b"v=0\r\n");
+    assert_eq!(
+        talk(&mut client, &mut server),
+        [ClientEvent::Described { sdp }]
+    );
+    client.set_up(Some("*"), &controls(2)).unwrap();
+    let playing = ClientEvent::Playing { starts: starts() };
+    assert_eq!(talk(&mut client, &mut server), [playing]);
+    assert_eq!(server.state(), ServerState::Playing);
+    let tracks: Vec<_> = client
+        .tracks()
+        .iter()
+        .map(|t| (t.track, t.transport.rtp, t.ssrc))
+        .collect();
+    assert_eq!(tracks, [(0, 0, Some(5)), (1, 2, Some(5))]);
+    client.keep_alive().unwrap();
+    client.pause().unwrap();
+    assert_eq!(talk(&mut client, &mut server), [ClientEvent::Paused]);
+    client.resume().unwrap();
+    client.teardown().unwrap();
+    assert_eq!(
+        talk(&mut client, &mut server).last(),
+        Some(&ClientEvent::Ended)
+    );
+    assert_eq!(server.state(), ServerState::Init);
+}
+
+#[test]
+fn a_client_publishes_to_our_server() {
+    let (mut client, mut server) = (ClientSession::new("test"), server());
+    let controls = [Some("x=0".to_owned()), Some("x=1".to_owned())];
+    client
+        .start_publish(URL, "v=0\r\n".into(), &controls)
+        .unwrap();
+    assert_eq!(talk(&mut client, &mut server), [ClientEvent::Recording]);
+    assert_eq!(server.state(), ServerState::Recording);
+    assert_eq!(server.setups().len(), 2);
+}
+
+#[test]
+fn credentials_are_not_sent_in_urls() {
+    let mut client = ClientSession::new("test");
+    client.start_play(URL).unwrap();
+    let request = next_request(&mut client);
+    assert_eq!(request.target, "rtsp://h:8554/a");
+    assert_eq!(request.headers.get("User-Agent"), Some("test"));
+}
+
+#[test]
+fn a_server_without_options_is_asked_all_the_same() {
+    let mut client = ClientSession::new("test");
+    client.start_play(URL).unwrap();
+    let cseq = next_request(&mut client).cseq;
+    let response = Response::new(StatusCode::NOT_IMPLEMENTED, Some(cseq));
+    assert_eq!(client.handle_response(response), Ok(None));
+    assert_eq!(next_request(&mut client).method, Method::Describe);
+}
+
+#[test]
+fn a_refusal_says_what_was_refused() {
+    let mut client = ClientSession::new("test");
+    client.start_play(URL).unwrap();
+    ok(&mut client, &[]).unwrap();
+    let cseq = next_request(&mut client).cseq;
+    let status = StatusCode::NOT_FOUND;
+    let refused = client.handle_response(Response::new(status, Some(cseq)));
+    let method = Method::Describe;
+    assert_eq!(refused, Err(ClientError::Refused { method, status }));
+}
+
+#[test]
+fn a_server_that_leaves_channels_out_takes_the_offered_ones() {
+    let mut client = ClientSession::new("test");
+    client.start_play(URL).unwrap();
+    ok(&mut client, &[]).unwrap();
+    ok(&mut client, &[("Content-Base", "rtsp://cam/live/")]).unwrap();
+    client.set_up(None, &controls(3)).unwrap();
+    let session = ("Session", "9;timeout=10");
+    let transports = ["RTP/AVP/TCP;unicast", "RTP/AVP/TCP;interleaved=8-9"];
+    for transport in transports {
+        ok(&mut client, &[session, ("Transport", transport)]).unwrap();
+    }
+    let channels: Vec<_> = client
+        .tracks()
+        .iter()
+        .map(|track| track.transport.rtp)
+        .collect();
+    assert_eq!(channels, [0, 8]);
+    let taken = ok(
+        &mut client,
+        &[session, ("Transport", "RTP/AVP/TCP;interleaved=9-10")],
+    );
+    assert_eq!(taken, Err(ClientError::Transport));
+}
+
+#[test]
+fn track_urls_and_starts_follow_the_servers_base() {
+    let mut client = ClientSession::new("test");
+    client.start_play(URL).unwrap();
+    ok(&mut client, &[]).unwrap();
+    ok(&mut client, &[("Content-Base", "rtsp://cam/live")]).unwrap();
+    client.set_up(Some("rtsp://cam/all"), &controls(1)).unwrap();
+    let request = next_request(&mut client);
+    assert_eq!(request.target, "rtsp://cam/live/trackID=0");
+    let mut response = Response::new(StatusCode::OK, Some(request.cseq));
+    response.headers.push("Session", "9").unwrap();
+    response
+        .headers
+        .push("Transport", "RTP/AVP/TCP;interleaved=0-1")
+        .unwrap();
+    client.handle_response(response).unwrap();
+    let info = (
+        "RTP-Info",
+        "url=rtsp://10.0.0.1/x/trackID=0;seq=3;rtptime=4, url=other;seq=1",
+    );
+    let starts = vec![RtpInfo {
+        track: 0,
+        seq: Some(3),
+        rtptime: Some(4),
+    }];
+    assert_eq!(
+        ok(&mut client, &[info]),
+        Ok(Some(ClientEvent::Playing { starts }))
+    );
+    client.teardown().unwrap();
+    let request = next_request(&mut client);
+    assert_eq!(request.target, "rtsp://cam/all");
+    assert_eq!(request.headers.get("Session"), Some("9"));
+}
+
+#[test]
+fn what_nobody_asked_is_unexpected() {
+    let mut client = ClientSession::new("test");
+    for cseq in [None, Some(1)] {
+        let outcome = client.handle_response(Response::new(StatusCode::OK, cseq));
+        assert_eq!(outcome, Err(ClientError::Unexpected(cseq)));
+    }
+    assert_eq!(client.keep_alive(), Err(ClientError::State));
+    assert_eq!(client.set_up(None, &controls(1)), Err(ClientError::State));
+    client.start_play(URL).unwrap();
+    assert_eq!(client.start_play(URL), Err(ClientError::State));
+}
+
+#[test]
+fn a_silent_server_is_asked_no_more_than_four_times() {
+    let (mut client, mut server) = (ClientSession::new("test"), server());
+    client
+        .start_publish(
+            URL,
+            "v=0\r\n".into(),
+            &[Some("x=0".into()), Some("x=1".into())],
+        )
+        .unwrap();
+    talk(&mut client, &mut server);
+    for _ in 0..WAITING_MAX {
+        client.keep_alive().unwrap();
+    }
+    assert_eq!(client.keep_alive(), Err(ClientError::Unanswered));
+}
+
+#[test]
+fn as_many_tracks_as_a_session_has_and_not_one_more() {
+    for (tracks, outcome) in [
+        (0, Err(ClientError::Tracks(0))),
+        (TRACKS_MAX, Ok(())),
+        (TRACKS_MAX + 1, Err(ClientError::Tracks(TRACKS_MAX + 1))),
+    ] {
+        let mut client = ClientSession::new("test");
+        assert_eq!(
+            client.start_publish(URL, Bytes::new(), &vec![None; tracks]),
+            outcome
+        );
+    }
+}
+
+#[test]
+fn a_servers_own_keep_alive_is_granted_and_a_flood_is_bounded() {
+    let mut client = ClientSession::new("test");
+    for cseq in 0..100 {
+        client.handle_request(&Request::new(Method::Options, "*", cseq));
+    }
+    let first = client.poll_output().unwrap();
+    assert_eq!(first, "RTSP/1.0 200 OK\r\nCSeq: 0\r\n\r\n");
+    assert_eq!(
+        std::iter::from_fn(|| client.poll_output()).count(),
+        OUTPUTS_MAX - 1
+    );
+    client.handle_request(&Request::new(Method::Announce, "*", 3));
+    assert!(client.poll_output().unwrap().starts_with(b"RTSP/1.0 501"));
+}

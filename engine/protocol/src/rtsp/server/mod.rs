@@ -306,11 +306,12 @@ impl ServerSession {
         Refusal { status, header }
     }
 
-    /// A response with what every one of them carries.
+    /// A response with what every one of them carries. Whoever does not know the session's id is not
+    /// told it.
     fn response(&self, status: StatusCode, cseq: Option<u32>) -> Response {
         let mut response = Response::new(status, cseq);
         response.headers.put("Server", &self.config.server);
-        if self.state != ServerState::Init {
+        if self.state != ServerState::Init && status != StatusCode::SESSION_NOT_FOUND {
             let timeout = self.config.session_timeout.as_secs();
             let session = format!("{};timeout={timeout}", self.config.session_id);
             response.headers.put("Session", session);
