@@ -2,16 +2,21 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::bell::{Bell, BellSeat};
-use super::door::{self, Arrival, Place};
+use super::door::{self, Arrival, Place, reachable};
 use super::stream::{ReadHalf, WriteHalf, adopt};
 use crate::cancel::{Cancel, Cancelled};
 use crate::net::listen::listen;
 use crate::net::{BindError, ListenAddress};
+
+/// How long a local listener may take to answer; Windows tries a refused connection again for
+/// two seconds before it says so.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// See [`crate::Acceptor`].
 pub(crate) struct Acceptor {
@@ -30,7 +35,7 @@ pub(crate) fn bind(
     address: &ListenAddress,
     shards: usize,
 ) -> Result<(Vec<Acceptor>, SocketAddr, Option<String>), BindError> {
-    let listening = listen(address, 1)?;
+    let listening = listen(address, 1).map_err(in_use_if_answered)?;
     let failed = |source| BindError::Failed {
         address: address.clone(),
         source,
@@ -45,6 +50,27 @@ pub(crate) fn bind(
         .map(|(place, seat)| Acceptor { place, seat })
         .collect();
     Ok((acceptors, listening.local_addr, listening.note))
+}
+
+/// Windows calls a port that another program holds exclusively "denied", as it does a port that
+/// nobody may have. The operator gets the difference: somebody answers there, or nobody.
+fn in_use_if_answered(error: BindError) -> BindError {
+    match error {
+        BindError::Denied { address } if is_answered(&address) => BindError::InUse { address },
+        other => other,
+    }
+}
+
+fn is_answered(address: &ListenAddress) -> bool {
+    let Ok(address) = address.resolve() else {
+        return false;
+    };
+    // Who holds IPv4's wildcard keeps the dual-stack one from being bound.
+    let ipv4 = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
+    let places = [reachable(address), ipv4];
+    let tried = if address.ip().is_unspecified() { 2 } else { 1 };
+    let answers = |place| TcpStream::connect_timeout(place, ANSWER_TIMEOUT).is_ok();
+    places.iter().take(tried).any(answers)
 }
 
 impl Listener {
