@@ -52,10 +52,9 @@ where
     F: Future,
 {
     let result = runtime.block_on(turn::with_turns(async {
-        tasks::spawn(turn::nudged()?);
         let output = future.await;
         tasks::end_all().await;
-        Ok(output)
+        output
     }));
     if lent::any() {
         // The kernel still owns buffers, and the runtime would free them under it.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use super::bell::{Ringer, bell};
+use super::bell::{Bell, Ringer, bell};
 
 /// How long timers may wait for tasks that yield all the time: their resolution.
 const PARK_INTERVAL: Duration = Duration::from_millis(1);
@@ -66,10 +66,9 @@ pub(super) fn reset() {
     TURN.set(None);
 }
 
-/// Sets the thread's turns up, and gives the task that ends a wait for the kernel.
-pub(super) fn nudged() -> io::Result<impl Future<Output = ()>> {
+/// Sets the thread's turns up.
+fn set_up() -> io::Result<(Rc<Turn>, Bell)> {
     let (nudge, seat) = bell()?;
-    let mut bell = seat.attach()?;
     let turn = Rc::new(Turn {
         yielding: RefCell::default(),
         spare: RefCell::default(),
@@ -81,14 +80,17 @@ pub(super) fn nudged() -> io::Result<impl Future<Output = ()>> {
         nudging: Cell::new(false),
     });
     TURN.set(Some(Rc::clone(&turn)));
-    Ok(async move {
-        loop {
-            bell.wait().await;
-            turn.parked.set(Instant::now());
-            turn.nudging.set(false);
-            turn.release();
-        }
-    })
+    Ok((turn, seat.attach()?))
+}
+
+/// Ends each wait for the kernel that yielding tasks were left out for.
+async fn end_waits(turn: Rc<Turn>, mut bell: Bell) {
+    loop {
+        bell.wait().await;
+        turn.parked.set(Instant::now());
+        turn.nudging.set(false);
+        turn.release();
+    }
 }
 
 impl Turn {
@@ -124,29 +126,39 @@ impl Turn {
     }
 }
 
-/// The main future of an event loop, with the passing of turns.
-pub(super) fn with_turns<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    WithTurns { future }
+/// Runs `future` as the main future of an event loop, with the passing of turns.
+pub(super) async fn with_turns<F: Future>(future: F) -> io::Result<F::Output> {
+    let (turn, bell) = set_up()?;
+    turn.main.replace(Some(
+        poll_fn(|context| Poll::Ready(context.waker().clone())).await,
+    ));
+    let waits = end_waits(Rc::clone(&turn), bell);
+    Ok(WithTurns {
+        turn,
+        waits,
+        future,
+    }
+    .await)
 }
 
 pin_project! {
-    struct WithTurns<F> {
+    struct WithTurns<W, F> {
+        turn: Rc<Turn>,
+        #[pin]
+        waits: W,
         #[pin]
         future: F,
     }
 }
 
-impl<F: Future> Future for WithTurns<F> {
+impl<W: Future<Output = ()>, F: Future> Future for WithTurns<W, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let turn = TURN.with_borrow(Option::clone);
-        if let Some(turn) = &turn {
-            turn.main
-                .borrow_mut()
-                .get_or_insert_with(|| context.waker().clone());
-            turn.pass();
-        }
-        self.project().future.poll(context)
+        let this = self.project();
+        let waits = this.waits.poll(context);
+        debug_assert!(waits.is_pending(), "it waits for ever");
+        this.turn.pass();
+        this.future.poll(context)
     }
 }
