@@ -10,11 +10,11 @@
 //! The walk is lenient where peers are careless: a compound need not begin with a report, and need
 //! not hold an SDES.
 
-use bytes::Bytes;
-use rtcp_types::{
-    ByeBuilder, Compound, RtcpPacketWriter, RtcpPacketWriterExt, RtcpWriteError, Sdes, SdesChunk,
-    SdesItem,
-};
+mod report;
+mod rewrite;
+
+pub use report::{CNAME_BYTES_MAX, goodbye, receiver_report, sender_report};
+pub use rewrite::{Rewrite, rewrite};
 
 use super::clock::NtpTime;
 use super::header::{RtpTimestamp, Ssrc};
@@ -34,9 +34,6 @@ const COMMON_HEADER_BYTES: usize = 4;
 const REPORT_BLOCK_BYTES: usize = 24;
 /// SDES item type of the canonical name (RFC 3550 §6.5.1).
 const SDES_CNAME: u8 = 1;
-
-/// The longest canonical name: its length takes one byte (RFC 3550 §6.5).
-pub const CNAME_BYTES_MAX: usize = 255;
 
 /// Why bytes are not a compound packet, or why one cannot be built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -351,162 +348,6 @@ impl<'a> Goodbye<'a> {
     }
 }
 
-/// How a stream numbers a publisher's reports anew.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rewrite {
-    /// The stream's source: every source that the compound speaks for becomes this one.
-    pub ssrc: Ssrc,
-    /// What is added to RTP times, as to the timestamps of the track's packets.
-    pub timestamp_offset: u32,
-    /// What is added to the count of packets.
-    pub packet_count_offset: u32,
-    /// What is added to the count of payload bytes.
-    pub octet_count_offset: u32,
-}
-
-/// Rewrites a publisher's compound in place: the sources of sender reports, source descriptions and
-/// goodbyes, and a sender report's clock and counts. Report blocks are about others and stay.
-///
-/// # Errors
-/// [`RtcpError`] at the first packet whose length or version is wrong; what precedes it has been
-/// rewritten by then, so the caller discards the compound.
-pub fn rewrite(compound: &mut [u8], by: &Rewrite) -> Result<(), RtcpError> {
-    let mut offset = 0;
-    while offset < compound.len() {
-        let rest = compound.get_mut(offset..).unwrap_or_default();
-        let raw = RawPacket::parse(rest, offset)?;
-        let (packet_type, count, bytes) = (raw.packet_type, raw.count, raw.bytes);
-        let body = rest.get_mut(COMMON_HEADER_BYTES..bytes).unwrap_or_default();
-        match packet_type {
-            SENDER_REPORT => rewrite_sender_report(body, by),
-            RECEIVER_REPORT => set_word(body, 0, by.ssrc.0),
-            SOURCE_DESCRIPTION => rewrite_source_description(body, count, by.ssrc),
-            GOODBYE => (0..count).for_each(|index| set_word(body, index * 4, by.ssrc.0)),
-            _ => {}
-        }
-        offset += bytes;
-    }
-    Ok(())
-}
-
-fn rewrite_sender_report(body: &mut [u8], by: &Rewrite) {
-    let Some(report) = SenderReport::parse(body) else {
-        return;
-    };
-    set_word(body, 0, by.ssrc.0);
-    let rtp_timestamp = report.rtp_timestamp.wrapping_add(by.timestamp_offset);
-    set_word(body, 12, rtp_timestamp.0);
-    let packet_count = report.packet_count.wrapping_add(by.packet_count_offset);
-    set_word(body, 16, packet_count);
-    let octet_count = report.octet_count.wrapping_add(by.octet_count_offset);
-    set_word(body, 20, octet_count);
-}
-
-fn rewrite_source_description(body: &mut [u8], count: usize, ssrc: Ssrc) {
-    let mut offset = 0;
-    for _ in 0..count {
-        set_word(body, offset, ssrc.0);
-        let Some(items) = body.get(offset + 4..) else {
-            return;
-        };
-        offset += 4 + walk_sdes_items(items).1;
-    }
-}
-
-/// Writes a word at `offset`, where one is.
-fn set_word(bytes: &mut [u8], offset: usize, word: u32) {
-    let place = bytes
-        .get_mut(offset..)
-        .and_then(<[u8]>::first_chunk_mut::<4>);
-    if let Some(place) = place {
-        *place = word.to_be_bytes();
-    }
-}
-
-/// The compound that a sender sends: its report and its canonical name.
-///
-/// # Errors
-/// [`RtcpError::CnameTooLong`].
-pub fn sender_report(report: &SenderReport, cname: &str) -> Result<Bytes, RtcpError> {
-    let packet = rtcp_types::SenderReport::builder(report.ssrc.0)
-        .ntp_timestamp(report.ntp.0)
-        .rtp_timestamp(report.rtp_timestamp.0)
-        .packet_count(report.packet_count)
-        .octet_count(report.octet_count);
-    with_cname(packet, report.ssrc, cname)
-}
-
-/// The compound that a receiver sends: its report, about one source if it has heard one, and its
-/// canonical name.
-///
-/// # Errors
-/// [`RtcpError::CnameTooLong`].
-pub fn receiver_report(
-    ssrc: Ssrc,
-    block: Option<&ReportBlock>,
-    cname: &str,
-) -> Result<Bytes, RtcpError> {
-    let mut packet = rtcp_types::ReceiverReport::builder(ssrc.0);
-    if let Some(block) = block {
-        packet = packet.add_report_block(report_block_builder(block));
-    }
-    with_cname(packet, ssrc, cname)
-}
-
-/// The compound that ends a source: an empty report, its canonical name, and the goodbye.
-///
-/// # Errors
-/// [`RtcpError::CnameTooLong`].
-pub fn goodbye(ssrc: Ssrc, cname: &str) -> Result<Bytes, RtcpError> {
-    let compound = Compound::builder()
-        .add_packet(rtcp_types::ReceiverReport::builder(ssrc.0))
-        .add_packet(sdes(ssrc, cname))
-        .add_packet(goodbye_builder(ssrc));
-    write(&compound)
-}
-
-fn goodbye_builder(ssrc: Ssrc) -> ByeBuilder<'static> {
-    rtcp_types::Bye::builder().add_source(ssrc.0)
-}
-
-fn report_block_builder(block: &ReportBlock) -> rtcp_types::ReportBlockBuilder {
-    // The field has 24 bits and a sign; more loss than it can say is said as its end.
-    let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7f_ffff);
-    rtcp_types::ReportBlock::builder(block.ssrc.0)
-        .fraction_lost(block.fraction_lost)
-        .cumulative_lost(lost.cast_unsigned() & 0xff_ffff)
-        .extended_sequence_number(block.extended_sequence_number)
-        .interarrival_jitter(block.jitter_ticks)
-        .last_sender_report_timestamp(block.last_sender_report)
-        .delay_since_last_sender_report_timestamp(block.delay_since_sender_report)
-}
-
-fn with_cname<'a>(
-    report: impl RtcpPacketWriter + 'a,
-    ssrc: Ssrc,
-    cname: &'a str,
-) -> Result<Bytes, RtcpError> {
-    write(
-        &Compound::builder()
-            .add_packet(report)
-            .add_packet(sdes(ssrc, cname)),
-    )
-}
-
-fn sdes(ssrc: Ssrc, cname: &str) -> rtcp_types::SdesBuilder<'_> {
-    let item = SdesItem::builder(SdesItem::CNAME, cname);
-    Sdes::builder().add_chunk(SdesChunk::builder(ssrc.0).add_item(item))
-}
-
-/// Writes a compound. Its only field of free length is the canonical name, so that is what an error
-/// is about.
-fn write(compound: &impl RtcpPacketWriter) -> Result<Bytes, RtcpError> {
-    let too_long = |_: RtcpWriteError| RtcpError::CnameTooLong;
-    let mut bytes = vec![0; compound.calculate_size().map_err(too_long)?];
-    compound.write_into(&mut bytes).map_err(too_long)?;
-    Ok(bytes.into())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -565,66 +406,6 @@ mod tests {
             panic!("the compound ends with a goodbye");
         };
         assert_eq!(goodbye.sources().collect::<Vec<_>>(), [Ssrc(9)]);
-    }
-
-    #[test]
-    fn the_longest_name_fits_and_a_longer_one_is_refused() {
-        let name = "n".repeat(CNAME_BYTES_MAX);
-        assert!(sender_report(&REPORT, &name).is_ok());
-        assert_eq!(
-            sender_report(&REPORT, &format!("{name}n")),
-            Err(RtcpError::CnameTooLong)
-        );
-    }
-
-    #[test]
-    fn a_rewrite_moves_source_clock_and_counts_and_keeps_the_rest() {
-        let mut compound = sender_report(&REPORT, "stream@host").unwrap().to_vec();
-        compound.extend(goodbye(REPORT.ssrc, "stream@host").unwrap());
-        let by = Rewrite {
-            ssrc: Ssrc(1),
-            timestamp_offset: 0x20,
-            packet_count_offset: 1,
-            octet_count_offset: 10,
-        };
-        rewrite(&mut compound, &by).unwrap();
-        let mut expected = sender_report(
-            &SenderReport {
-                ssrc: Ssrc(1),
-                ntp: REPORT.ntp,
-                rtp_timestamp: RtpTimestamp(0x10),
-                packet_count: 8,
-                octet_count: 9010,
-            },
-            "stream@host",
-        )
-        .unwrap()
-        .to_vec();
-        expected.extend(goodbye(Ssrc(1), "stream@host").unwrap());
-        assert_eq!(compound, expected);
-    }
-
-    #[test]
-    fn every_chunk_of_a_source_description_gets_the_source() {
-        let sdes = [
-            0x82, 202, 0, 6, 0, 0, 0, 1, 2, 2, b'h', b'i', 0, 0, 0, 0, 0, 0, 0, 2, 1, 1, b'n', 0,
-            0, 0, 0, 0,
-        ];
-        let Body::SourceDescription(view) = bodies(&sdes)[0] else {
-            panic!("a source description");
-        };
-        assert_eq!(view.cname(), Some((Ssrc(2), &b"n"[..])));
-        let mut rewritten = sdes;
-        let by = Rewrite {
-            ssrc: Ssrc(0xaabb_ccdd),
-            timestamp_offset: 0,
-            packet_count_offset: 0,
-            octet_count_offset: 0,
-        };
-        rewrite(&mut rewritten, &by).unwrap();
-        assert_eq!(rewritten[4..8], [0xaa, 0xbb, 0xcc, 0xdd]);
-        assert_eq!(rewritten[16..20], [0xaa, 0xbb, 0xcc, 0xdd]);
-        assert_eq!(rewritten[20..], sdes[20..]);
     }
 
     #[test]
