@@ -36,8 +36,8 @@ pub enum Unit {
     /// By timestamp and marker, and every unit is a start point: other video, and audio that may cut
     /// a frame into several packets.
     Marked,
-    /// Every packet ends a unit, whatever its marker says: audio whose marker begins a talk spurt (RFC
-    /// 3551 §4.1). Every unit is a start point.
+    /// Every packet is a unit, whatever its marker says, and a start point: audio whose marker begins a
+    /// talk spurt (RFC 3551 §4.1).
     Packet,
 }
 
@@ -47,6 +47,8 @@ impl Unit {
             Self::H264 => h264::inspect(payload),
             Self::H265 => h265::inspect(payload),
             Self::Marked | Self::Packet => PacketKind {
+                // After a marked end a unit begins, even when the clock stands still.
+                picture_start: true,
                 key: true,
                 ..PacketKind::OPAQUE
             },
@@ -303,6 +305,13 @@ mod tests {
             (7, true, P),
         ];
         assert_eq!(letters(Unit::H264, &packets), "se s e se");
+    }
+
+    #[test]
+    fn sound_with_a_clock_that_stands_still_is_not_one_endless_unit() {
+        let packets: [(u32, bool, &[u8]); 2] = [(7, true, b"a"), (7, true, b"b")];
+        assert_eq!(letters(Unit::Packet, &packets), "se*0 se*0");
+        assert_eq!(letters(Unit::Marked, &packets), "se*0 se*0");
     }
 
     #[test]
