@@ -105,6 +105,7 @@ fn with_parameters(fmtp: &str, own: &FormatParameters) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::super::{parse, same_tracks, tracks};
     use super::*;
@@ -201,5 +202,34 @@ mod tests {
         assert_eq!(session.media, []);
         let unnamed = Origin { name: "", ..ORIGIN };
         assert!(describe(&[], &unnamed).contains("\r\ns=-\r\n"));
+    }
+    proptest! {
+        #[test]
+        fn whatever_was_announced_is_described_as_the_same_tracks(
+            media in proptest::collection::vec((
+                "(video|audio|metadata) 0 RTP/AVP (96|26|0)( 97)?",
+                "(H264|H265|opus|mpeg4-generic|x)/[1-9][0-9]{0,5}(/2)?",
+                "[ -~]{0,40}",
+                "(sprop-parameter-sets|sprop-sps|config)=[A-Za-z0-9+/=,;]{0,40}",
+            ), 0..5),
+        ) {
+            let mut text = String::from("v=0\n");
+            for (medium, rtpmap, attribute, fmtp) in media {
+                let payload_type = &medium[medium.find("AVP ").unwrap() + 4..];
+                let payload_type = payload_type.split(' ').next().unwrap();
+                text.push_str(&format!(
+                    "m={medium}\na=rtpmap:{payload_type} {rtpmap}\na={attribute}\n\
+                     a=fmtp:{payload_type} {fmtp}\n"
+                ));
+            }
+            if let Ok(announced) = tracks(&parse(text.as_bytes()).unwrap()) {
+                let described = describe(&announced, &ORIGIN);
+                let again = tracks(&parse(described.as_bytes()).unwrap()).unwrap();
+                prop_assert!(same_tracks(&announced, &again), "{text}\n{described}");
+                let controls: Vec<_> = again.iter().filter_map(|t| t.control.clone()).collect();
+                let expected: Vec<_> = (0..again.len()).map(|n| format!("trackID={n}")).collect();
+                prop_assert_eq!(controls, expected);
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@
 mod codec;
 mod describe;
 mod parse;
+mod static_encoding;
 mod track;
 
 use std::fmt;

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::codec::Codec;
+use super::static_encoding::static_encoding;
 use super::{Attribute, MediaDescription, SessionDescription};
 use crate::codec::access_unit::AccessUnitTracker;
 use crate::container::rtp::PayloadType;
@@ -314,50 +315,6 @@ fn clock(
         .filter(|_| rtpmap.is_none())
         .and_then(|known| known.channels));
     Ok((clock_rate, channels))
-}
-
-/// What a payload type means without an rtpmap.
-#[derive(Clone, Copy)]
-struct StaticEncoding {
-    name: &'static str,
-    clock_rate: u32,
-    channels: Option<u8>,
-}
-
-/// RFC 3551 §6, tables 4 and 5.
-const fn static_encoding(payload_type: PayloadType) -> Option<StaticEncoding> {
-    let (name, clock_rate, channels) = match payload_type.value() {
-        0 => ("PCMU", 8_000, Some(1)),
-        3 => ("GSM", 8_000, Some(1)),
-        4 => ("G723", 8_000, Some(1)),
-        5 => ("DVI4", 8_000, Some(1)),
-        6 => ("DVI4", 16_000, Some(1)),
-        7 => ("LPC", 8_000, Some(1)),
-        8 => ("PCMA", 8_000, Some(1)),
-        9 => ("G722", 8_000, Some(1)),
-        10 => ("L16", 44_100, Some(2)),
-        11 => ("L16", 44_100, Some(1)),
-        12 => ("QCELP", 8_000, Some(1)),
-        13 => ("CN", 8_000, Some(1)),
-        14 => ("MPA", 90_000, None),
-        15 => ("G728", 8_000, Some(1)),
-        16 => ("DVI4", 11_025, Some(1)),
-        17 => ("DVI4", 22_050, Some(1)),
-        18 => ("G729", 8_000, Some(1)),
-        25 => ("CelB", 90_000, None),
-        26 => ("JPEG", 90_000, None),
-        28 => ("nv", 90_000, None),
-        31 => ("H261", 90_000, None),
-        32 => ("MPV", 90_000, None),
-        33 => ("MP2T", 90_000, None),
-        34 => ("H263", 90_000, None),
-        _ => return None,
-    };
-    Some(StaticEncoding {
-        name,
-        clock_rate,
-        channels,
-    })
 }
 
 #[cfg(test)]
