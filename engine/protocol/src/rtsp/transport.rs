@@ -45,31 +45,47 @@ pub enum TransportError {
 }
 
 impl TransportOffer {
-    /// The first alternative that is RTP over the control connection, of all `Transport` headers.
-    /// Alternatives stand in the peer's order of preference.
+    /// The first alternative of a request's `Transport` headers that is RTP over the control
+    /// connection, to its peer and nobody else. Alternatives stand in the peer's order of preference.
     ///
     /// # Errors
     /// [`TransportError`].
     pub fn choose<'a>(headers: impl Iterator<Item = &'a str>) -> Result<Self, TransportError> {
-        let mut seen = false;
-        for alternative in headers.flat_map(|header| split_unquoted(header, ',')) {
-            seen = true;
+        Self::first(headers, |alternative| {
+            let redirected = parameters(alternative)
+                .any(|(name, _)| matches!(name.as_str(), "destination" | "dest_addr"));
+            !redirected
+        })
+    }
+
+    /// What a response's `Transport` header says was chosen. Servers built on live555 tell us our
+    /// own address as `destination`.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub fn chosen<'a>(headers: impl Iterator<Item = &'a str>) -> Result<Self, TransportError> {
+        Self::first(headers, |_| true)
+    }
+
+    fn first<'a>(
+        headers: impl Iterator<Item = &'a str>,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, TransportError> {
+        let alternatives = headers.flat_map(|header| split_unquoted(header, ','));
+        let mut error = TransportError::Malformed;
+        for alternative in alternatives.filter(|text| !text.trim().is_empty()) {
             match Self::parse(alternative) {
-                Err(TransportError::Unsupported) => {}
-                outcome => return outcome,
+                Ok(offer) if is_wanted(alternative) => return Ok(offer),
+                Err(TransportError::Malformed) => return Err(TransportError::Malformed),
+                _ => error = TransportError::Unsupported,
             }
         }
-        Err(if seen {
-            TransportError::Unsupported
-        } else {
-            TransportError::Malformed
-        })
+        Err(error)
     }
 
     /// Reads one alternative.
     fn parse(alternative: &str) -> Result<Self, TransportError> {
-        let mut parts = split_unquoted(alternative, ';');
-        let protocol = parts.next().map(str::trim).unwrap_or_default();
+        let protocol = alternative.split(';').next().unwrap_or_default().trim();
         if protocol.is_empty() {
             return Err(TransportError::Malformed);
         }
@@ -77,25 +93,16 @@ impl TransportOffer {
             return Err(TransportError::Unsupported);
         }
         let mut offer = Self::default();
-        for parameter in parts {
-            offer.take_parameter(parameter)?;
+        for (name, value) in parameters(alternative) {
+            match name.as_str() {
+                "interleaved" => offer.interleaved = Some(channels(value)?),
+                "mode" => offer.mode = Some(mode(value)?),
+                "ssrc" => offer.ssrc = ssrc(value),
+                "multicast" => return Err(TransportError::Unsupported),
+                _ => {}
+            }
         }
         Ok(offer)
-    }
-
-    fn take_parameter(&mut self, parameter: &str) -> Result<(), TransportError> {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = value.trim().trim_matches('"');
-        match name.trim().to_ascii_lowercase().as_str() {
-            "interleaved" => self.interleaved = Some(channels(value)?),
-            "mode" => self.mode = Some(mode(value)?),
-            // Written as eight hexadecimal digits; a value that is none is only a hint lost.
-            "ssrc" => self.ssrc = u32::from_str_radix(value, 16).ok(),
-            // Packets go to the peer of the control connection, to nobody else.
-            "multicast" | "destination" | "dest_addr" => return Err(TransportError::Unsupported),
-            _ => {}
-        }
-        Ok(())
     }
 }
 
@@ -159,6 +166,22 @@ fn mode(value: &str) -> Result<Mode, TransportError> {
         false if first.eq_ignore_ascii_case("play") => Ok(Mode::Play),
         false => Err(TransportError::Malformed),
     }
+}
+
+/// Eight hexadecimal digits (RFC 2326, section 12.39). Cameras send fewer, a blank before them, or
+/// `0x`; a value that is still none is only a hint lost.
+fn ssrc(value: &str) -> Option<u32> {
+    let digits = value.strip_prefix("0x").unwrap_or(value);
+    u32::from_str_radix(digits, 16).ok()
+}
+
+/// The parameters of an alternative: names in lower case, values without quotes.
+fn parameters(alternative: &str) -> impl Iterator<Item = (String, &str)> {
+    split_unquoted(alternative, ';').skip(1).map(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let name = name.trim().to_ascii_lowercase();
+        (name, value.trim().trim_matches('"'))
+    })
 }
 
 /// Splits at a separator that does not stand in quotes (`mode="PLAY,RECORD"`).
@@ -239,6 +262,34 @@ mod tests {
             "RTP/AVP/TCP;unicast;destination=192.0.2.1;interleaved=0-1",
         ] {
             assert_eq!(choose(header), Err(TransportError::Unsupported), "{header}");
+        }
+    }
+
+    #[test]
+    fn what_cameras_answer_is_understood() {
+        for (header, rtp, ssrc) in [
+            // Reolink, on live555.
+            (
+                "RTP/AVP/TCP;unicast;destination=192.0.2.1;source=192.0.2.2;interleaved=0-1",
+                0,
+                None,
+            ),
+            // Hikvision and Rubetek.
+            (
+                "RTP/AVP/TCP;unicast;interleaved=0-1;ssrc= d6d6627",
+                0,
+                Some(0xd6d_6627),
+            ),
+            (
+                "RTP/AVP/TCP;unicast;interleaved=2-3;ssrc=0x6f7c;mode=\"PLAY\"",
+                2,
+                Some(0x6f7c),
+            ),
+            ("RTP/AVP/TCP;interleaved=0-1;ssrc=none,", 0, None),
+        ] {
+            let chosen = TransportOffer::chosen(std::iter::once(header)).unwrap();
+            assert_eq!(chosen.interleaved.unwrap().rtp, rtp, "{header}");
+            assert_eq!(chosen.ssrc, ssrc, "{header}");
         }
     }
 

@@ -327,7 +327,7 @@ impl ClientSession {
 
     fn handle_set_up(&mut self, response: &Response) -> Result<(), ClientError> {
         let (track, url) = self.to_set_up.pop_front().ok_or(ClientError::State)?;
-        let offer = TransportOffer::choose(response.headers.all("Transport"));
+        let offer = TransportOffer::chosen(response.headers.all("Transport"));
         let offer = offer.map_err(|_| ClientError::Transport)?;
         // Some cameras leave the channels out when they take those that were offered.
         let offered = Interleaved::of_track(self.tracks.len());

@@ -134,6 +134,8 @@ pub struct ServerSession {
     described: Option<(Target, usize)>,
     setups: Vec<TrackSetup>,
     pending: Option<Pending>,
+    /// The `Timestamp` of the request at hand, which its response repeats.
+    timestamp: Option<String>,
     refusals: usize,
 }
 
@@ -196,6 +198,7 @@ impl ServerSession {
             described: None,
             setups: Vec::new(),
             pending: None,
+            timestamp: None,
             refusals: 0,
         }
     }
@@ -219,6 +222,7 @@ impl ServerSession {
     /// that is still open is forgotten: answer it before the next request is handed in.
     pub fn handle_request(&mut self, request: &Request) -> Step {
         self.pending = None;
+        self.timestamp = request.headers.get("Timestamp").map(str::to_owned);
         let step = match self.consider(request) {
             Ok(step) => step,
             Err(refusal) => Step::Respond(self.refusal(request.cseq, refusal)),
@@ -311,6 +315,10 @@ impl ServerSession {
     fn response(&self, status: StatusCode, cseq: Option<u32>) -> Response {
         let mut response = Response::new(status, cseq);
         response.headers.put("Server", &self.config.server);
+        // RFC 2326, section 12.38: "The server MUST echo the exact same value".
+        if let Some(timestamp) = &self.timestamp {
+            response.headers.put("Timestamp", timestamp);
+        }
         if self.state != ServerState::Init && status != StatusCode::SESSION_NOT_FOUND {
             let timeout = self.config.session_timeout.as_secs();
             let session = format!("{};timeout={timeout}", self.config.session_id);

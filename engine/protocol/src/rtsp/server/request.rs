@@ -271,8 +271,8 @@ impl ServerSession {
         if Some(whole.path.as_str()) == ours && !names_track(&url) {
             return Ok(());
         }
-        let target = request.target.as_str();
-        let is_setup = |setup: &TrackSetup| url.to_string() == setup.url || target == setup.url;
+        let text = url.to_string();
+        let is_setup = |setup: &TrackSetup| setup.url == text;
         match self.setups.as_slice() {
             [only] if is_setup(only) => Ok(()),
             [..] if self.setups.iter().any(is_setup) => {
