@@ -68,7 +68,7 @@ pub(crate) fn overlay(
             match locate(rest) {
                 Some(steps) => changes.push((steps, name, value)),
                 None if is_foreign(name) => {}
-                None => notices.unknown_variable(name, &hint(rest)),
+                None => notices.unknown_variable(name, || hint(name)),
             }
         }
         // By index, so that a list grows from its front.
@@ -84,13 +84,13 @@ fn is_foreign(name: &str) -> bool {
     name.starts_with("RTSP_") || HOOK_VARIABLES.contains(&name) || FILE_KEYS.contains(&name)
 }
 
-fn hint(rest: &str) -> String {
-    let keys = Table::global().keys.iter();
-    let names: Vec<String> = keys.map(|key| variable_part(key.name)).collect();
-    nearest::hint(rest, names.iter().map(String::as_str))
+fn hint(name: &str) -> String {
+    let keys = Table::global().names();
+    let names: Vec<String> = keys.map(|key| format!("MTX_{}", upper_case(key))).collect();
+    nearest::hint(name, names.iter().map(String::as_str))
 }
 
-fn variable_part(key: &str) -> String {
+fn upper_case(key: &str) -> String {
     key.to_ascii_uppercase()
 }
 
@@ -124,7 +124,7 @@ fn locate_key(table: &'static Table, rest: &str) -> Option<Vec<Step>> {
 
 fn locate_among(keys: impl Iterator<Item = (&'static str, Kind)>, rest: &str) -> Option<Vec<Step>> {
     for (name, kind) in keys {
-        let Some(rest) = rest.strip_prefix(&variable_part(name)) else {
+        let Some(rest) = rest.strip_prefix(&upper_case(name)) else {
             continue;
         };
         if rest.is_empty() {

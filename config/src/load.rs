@@ -22,17 +22,22 @@ use crate::yaml;
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Where a file is looked for when none is named, the first that exists wins: the working
-/// directory, then where MediaMTX looks.
-pub const SEARCHED: [&str; 8] = [
-    "shardcast.yml",
-    "mediamtx.yml",
-    "/usr/local/etc/shardcast.yml",
-    "/usr/local/etc/mediamtx.yml",
-    "/usr/etc/shardcast.yml",
-    "/usr/etc/mediamtx.yml",
-    "/etc/shardcast/shardcast.yml",
-    "/etc/mediamtx/mediamtx.yml",
-];
+/// directory, then where MediaMTX looks. Not so on Windows, where any user may create those
+/// directories.
+pub const SEARCHED: &[&str] = if cfg!(windows) {
+    &["shardcast.yml", "mediamtx.yml"]
+} else {
+    &[
+        "shardcast.yml",
+        "mediamtx.yml",
+        "/usr/local/etc/shardcast.yml",
+        "/usr/local/etc/mediamtx.yml",
+        "/usr/etc/shardcast.yml",
+        "/usr/etc/mediamtx.yml",
+        "/etc/shardcast/shardcast.yml",
+        "/etc/mediamtx/mediamtx.yml",
+    ]
+};
 
 /// A configuration with what there is to say about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,4 +177,30 @@ fn not_text(file: &Path, error: &FromUtf8Error) -> ConfigError {
     let mut report = Report::default();
     report.add(&place, || "expected UTF-8 text".to_owned());
     report.into_error(Some(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_file_that_exists_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["a.yml", "b.yml", "c.yml"].map(|name| directory.path().join(name));
+        assert_eq!(first_that_exists(names.iter().cloned()), None);
+        std::fs::write(&names[1], "").unwrap();
+        std::fs::write(&names[2], "").unwrap();
+        assert_eq!(
+            first_that_exists(names.iter().cloned()).as_ref(),
+            names.get(1)
+        );
+    }
+
+    #[test]
+    fn our_own_file_goes_before_that_of_mediamtx() {
+        assert_eq!(
+            SEARCHED.first_chunk(),
+            Some(&["shardcast.yml", "mediamtx.yml"])
+        );
+    }
 }

@@ -34,10 +34,10 @@ mod tests {
 
     #[test]
     fn a_misspelt_key_is_recognised() {
-        let hint = |name| super::hint(name, KNOWN.into_iter());
+        let hint = |name| hint(name, KNOWN.into_iter());
         assert_eq!(hint("rtspAdress"), ", did you mean 'rtspAddress'?");
         assert_eq!(hint("MAXREADERS"), ", did you mean 'maxReaders'?");
-        assert_eq!(hint("port"), "; the nearest known key is 'rtsp'");
+        assert_eq!(hint("read"), "; the nearest known key is 'maxReaders'");
     }
 
     #[test]

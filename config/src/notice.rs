@@ -56,9 +56,9 @@ impl Notices {
     }
 
     /// A variable begins as ours do and names no key.
-    pub(crate) fn unknown_variable(&mut self, name: &str, hint: &str) {
+    pub(crate) fn unknown_variable(&mut self, name: &str, hint: impl FnOnce() -> String) {
         if self.unknown_variables.len() < VARIABLES_MAX {
-            self.unknown_variables.push(format!("{name}{hint}"));
+            self.unknown_variables.push(format!("{name}{}", hint()));
         } else {
             self.variables_more += 1;
         }

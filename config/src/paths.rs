@@ -139,8 +139,9 @@ pub struct Paths {
 /// The name under which [`Paths`] gives out the entry that takes every other path.
 pub const ALL_OTHERS: &str = "all_others";
 
-/// Names that mean the same as [`ALL_OTHERS`].
-const ALL_OTHERS_NAMES: [&str; 3] = [ALL_OTHERS, "all", "~^.*$"];
+/// Names that match everything, of which there may be one. The expression keeps its turn among
+/// the others, as in MediaMTX, and the two words come last.
+const CATCH_ALL_NAMES: [&str; 3] = [ALL_OTHERS, "all", "~^.*$"];
 
 impl Paths {
     /// The entry that serves `name`, with the name that the entry has in the configuration.
@@ -184,15 +185,21 @@ impl Paths {
         self.others = Some(path);
     }
 
+    /// Whether one of [`CATCH_ALL_NAMES`] is there.
+    fn has_catch_all(&self) -> bool {
+        let is_catch_all = |name: &String| CATCH_ALL_NAMES.contains(&name.as_str());
+        self.others.is_some() || self.patterns.keys().any(is_catch_all)
+    }
+
     /// Adds an entry.
     ///
     /// # Errors
     /// What was expected instead of `name`.
     pub(crate) fn insert(&mut self, name: &str, path: PathConfig) -> Result<(), String> {
-        if is_all_others(name) {
-            if self.others.is_some() {
-                return Err(format!("only one of {}", ALL_OTHERS_NAMES.join(", ")));
-            }
+        if CATCH_ALL_NAMES.contains(&name) && self.has_catch_all() {
+            return Err(format!("only one of {}", CATCH_ALL_NAMES.join(", ")));
+        }
+        if [ALL_OTHERS, "all"].contains(&name) {
             self.others = Some(path);
         } else if name.starts_with('~') {
             if self.patterns.len() == PATTERNS_MAX {
@@ -206,11 +213,6 @@ impl Paths {
         }
         Ok(())
     }
-}
-
-/// Whether `name` is the entry for every other path.
-fn is_all_others(name: &str) -> bool {
-    ALL_OTHERS_NAMES.contains(&name)
 }
 
 /// Says what is wrong with the name of a path, if anything.

@@ -20,7 +20,7 @@ use crate::tree::{Content, Entry, Node, quoted};
 pub(crate) const DEPTH_MAX: usize = 32;
 
 /// The most values of a configuration, aliases counted each time: some twenty thousand paths
-/// with ten keys each, and at most about 50 MiB of tree.
+/// with ten keys each, and at most about 80 MiB while a file is read.
 pub(crate) const NODES_MAX: usize = 400_000;
 
 /// Reads `text`. `None`: it is no YAML, or beyond a limit, and `report` says so. Keys given

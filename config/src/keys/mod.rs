@@ -122,3 +122,84 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 const RESTRICTS: Status = Status::Restricting("restricts access");
 const ENCRYPTS: Status = Status::Restricting("demands encryption");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables() -> impl Iterator<Item = (&'static Table, &'static Key)> {
+        let tables = [Table::global(), Table::path()].into_iter();
+        tables.flat_map(|table| table.keys.iter().map(move |key| (table, key)))
+    }
+
+    #[test]
+    fn every_key_stands_once_in_its_table() {
+        for table in [Table::global(), Table::path()] {
+            assert_eq!(table.by_name.len(), table.keys.len());
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_value_of_its_key() {
+        for (_, key) in tables() {
+            let deprecated = matches!(key.status, Status::Inverted(_) | Status::Becomes(_));
+            let moved = matches!(key.status, Status::InPathDefaults | Status::Gone);
+            if !deprecated && !moved {
+                for text in std::iter::once(&key.default).chain(key.stock) {
+                    assert!(
+                        key.kind.read_default(text).is_some(),
+                        "{}: {text:?}",
+                        key.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_deprecated_key_has_a_successor_in_its_table() {
+        for (table, key) in tables() {
+            match key.status {
+                Status::Becomes(name) | Status::Inverted(name) | Status::First(name) => {
+                    let successor = table.find(name).unwrap();
+                    assert!(!matches!(successor.status, Status::Becomes(_)), "{name}");
+                }
+                Status::InPathDefaults => assert!(Table::path().find(key.name).is_some()),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn every_built_key_stands_in_the_reference_configuration() {
+        let reference = include_str!("../../shardcast.yml");
+        for (_, key) in tables() {
+            let line = format!("{}: ", key.name);
+            let stands = reference.lines().any(|text| text.trim().starts_with(&line));
+            let built = matches!(
+                key.status,
+                Status::Built | Status::BuiltExcept(_) | Status::Transports
+            );
+            assert_eq!(stands, built, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn everything_that_is_named_like_a_lock_is_refused_until_it_is_built() {
+        for (_, key) in tables() {
+            let name = key.name;
+            let is_lock = name.starts_with("auth")
+                || name.ends_with("Encryption")
+                || name.ends_with("Passphrase")
+                || ["publishUser", "publishPass", "publishIPs"].contains(&name)
+                || ["readUser", "readPass", "readIPs"].contains(&name);
+            let refuses = match key.status {
+                Status::Restricting(_) | Status::Gone => true,
+                // Its successor does.
+                Status::Becomes(now) => now == "rtspAuthMethods",
+                _ => false,
+            };
+            assert!(refuses || !is_lock, "{name}");
+        }
+    }
+}
