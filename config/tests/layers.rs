@@ -1,0 +1,255 @@
+//! What lies over what: deprecated keys, merge keys, the environment; and what is warned about.
+
+use std::num::NonZero;
+use std::path::Path;
+
+use shardcast_config::{ConfigError, Loaded, LogDestination, ShardCount, SlowReader, parse};
+
+const FILE: &str = "paths: {all_others: }\n";
+
+fn with_env(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()));
+    parse(Some(Path::new("mediamtx.yml")), text, variables)
+}
+
+fn parsed(text: &str) -> Loaded {
+    with_env(text, &[]).unwrap()
+}
+
+fn refusal(variables: &[(&str, &str)]) -> String {
+    with_env(FILE, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn a_deprecated_key_acts_as_its_successor() {
+    let loaded =
+        parsed("rtspDisable: yes\npathDefaults: {disablePublisherOverride: yes}\npaths: {a: }\n");
+    assert!(!loaded.config.rtsp.enabled);
+    assert!(!loaded.config.path("a").unwrap().override_publisher);
+    assert_eq!(
+        loaded.warnings,
+        [
+            "deprecated keys: pathDefaults.disablePublisherOverride (line 2) is now overridePublisher, \
+         rtspDisable (line 1) is now rtsp"
+        ]
+    );
+}
+
+#[test]
+fn a_deprecated_key_whose_successor_is_not_built_is_named_in_the_same_warning() {
+    let text = "record: yes\nhlsDisable: yes\nhlsAllowOrigin: '*'\nauthJWTInHTTPQuery: true\n\
+                runOnConnect: /bin/true\npaths: {all_others: {runOnReady: /bin/true}}\n";
+    let warnings = parsed(text).warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(
+        warnings[0],
+        "accepted but not built yet, without effect: pathDefaults.record (line 1), \
+         paths.all_others.runOnReady (line 6), hlsDisable (line 2), runOnConnect (line 5)"
+    );
+    assert!(warnings[1].contains("authJWTInHTTPQuery (line 4) has no effect any more"));
+}
+
+#[test]
+fn one_warning_names_every_key_that_is_not_built() {
+    let text = "api: yes\nmetrics: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
+                rtspTransports: [udp, tcp]\npathDefaults: {start: catchUp}\npaths:\n  \
+                cam1: {record: yes}\n  cam2: {record: yes, slowReader: skipNonReference}\n";
+    let loaded = parsed(text);
+    assert_eq!(loaded.warnings.len(), 1);
+    for name in [
+        "api (line 1)",
+        "metrics (line 2)",
+        "hlsVariant (line 3)",
+        "logDestinations: syslog (line 4)",
+        "rtspTransports: udp (line 5)",
+        "pathDefaults.start: catchUp (line 6)",
+        "paths.cam1.record (line 8, and 1 more)",
+        "paths.cam2.slowReader: skipNonReference (line 9)",
+    ] {
+        assert!(
+            loaded.warnings[0].contains(name),
+            "{name}: {:?}",
+            loaded.warnings
+        );
+    }
+    // What is not built leaves what is as it was.
+    assert_eq!(loaded.config.log.destinations, [LogDestination::Stdout]);
+    assert_eq!(
+        loaded.config.path("cam2").unwrap().slow_reader,
+        SlowReader::DropToKeyFrame
+    );
+}
+
+#[test]
+fn logs_that_would_go_nowhere_go_to_standard_output() {
+    let loaded = parsed("logDestinations: [syslog]\npaths: {a: }\n");
+    assert_eq!(loaded.config.log.destinations, [LogDestination::Stdout]);
+}
+
+#[test]
+fn merge_keys_bring_what_is_absent() {
+    let text = "pathDefaults: &base\n  maxReaders: 2\n  logAge: 1s\npaths:\n  a: &a\n    <<: *base\n    \
+                maxReaders: 3\n  b: {<<: [*a, *base]}\n  c: *a\n";
+    let config = parsed(text).config;
+    for name in ["a", "b", "c"] {
+        let path = config.path(name).unwrap();
+        assert_eq!(path.max_readers.map(NonZero::get), Some(3), "{name}");
+        assert_eq!(path.log_age.as_secs(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_merge_key_that_brings_no_map_is_refused() {
+    let error = with_env("paths: {a: {<<: cam1}}\n", &[])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "mediamtx.yml:1:17: expected a map to merge after '<<', found 'cam1'"
+    );
+}
+
+#[test]
+fn variables_override_the_file() {
+    let loaded = with_env(
+        "rtspAddress: :1\npathDefaults: {maxReaders: 1}\npaths: {cam1: {logAge: 1s}, cam2: }\n",
+        &[
+            ("MTX_RTSPADDRESS", ":2"),
+            ("MTX_SHARDS", "2"),
+            ("MTX_LOGDESTINATIONS", "file,stdout"),
+            ("MTX_PATHDEFAULTS_MAXREADERS", "2"),
+            ("MTX_PATHS_CAM1_MAXREADERS", "3"),
+            ("MTX_PATHS_CAM3_SLOWREADER", "disconnect"),
+            ("MTX_PATHS_CAM4", ""),
+        ],
+    );
+    let config = loaded.unwrap().config;
+    assert_eq!(config.rtsp.address, ":2");
+    assert_eq!(
+        config.runtime.shards,
+        ShardCount::Count(2.try_into().unwrap())
+    );
+    assert_eq!(config.log.destinations.len(), 2);
+    let readers = |name| config.path(name).unwrap().max_readers.map(NonZero::get);
+    assert_eq!(readers("cam1"), Some(3));
+    assert_eq!(config.path("cam1").unwrap().log_age.as_secs(), 1);
+    assert_eq!(readers("cam2"), Some(2));
+    assert_eq!(
+        config.path("cam3").unwrap().slow_reader,
+        SlowReader::Disconnect
+    );
+    assert_eq!(readers("cam4"), Some(2));
+}
+
+#[test]
+fn paths_of_the_environment_close_the_others_where_there_is_no_file() {
+    let variables = [("MTX_PATHS_CAM1_MAXREADERS".to_owned(), "3".to_owned())];
+    let loaded = parse(None, "", variables.into_iter()).unwrap();
+    assert!(loaded.config.path("cam1").is_some());
+    assert!(loaded.config.path("mystream").is_none());
+}
+
+#[test]
+fn a_variable_with_a_wrong_value_is_named_as_the_place() {
+    assert_eq!(
+        refusal(&[("MTX_RTSPADDRESS", "8554")]),
+        "MTX_RTSPADDRESS: rtspAddress: expected an address as host:port or :port, found '8554'"
+    );
+    assert!(
+        refusal(&[("MTX_PATHS_A_B", "x"), ("MTX_RTSP", "")])
+            .starts_with("MTX_RTSP: rtsp: expected yes or no")
+    );
+    assert!(refusal(&[("MTX_PATHS_CAM1", "x")]).starts_with("MTX_PATHS_CAM1: expected a map"));
+}
+
+#[test]
+fn no_lock_is_lost_in_the_environment() {
+    for (name, value) in [
+        ("MTX_AUTHMETHOD", "jwt"),
+        ("MTX_AUTHINTERNALUSERS", ""),
+        ("MTX_AUTHINTERNALUSERS_0_USER", "alice"),
+        ("MTX_AUTHINTERNALUSERS_0_PERMISSIONS_2_PATH", "mine"),
+        ("MTX_AUTHINTERNALUSERS_2_USER", "bob"),
+        ("MTX_AUTHINTERNALUSERS_0_IPS", "10.0.0.0/8,192.168.0.0/16"),
+        ("MTX_RTSPENCRYPTION", "strict"),
+        ("MTX_RTSPTRANSPORTS", "udp"),
+        ("MTX_PATHS_CAM1_READUSER", "alice"),
+        ("MTX_PATHDEFAULTS_PUBLISHIPS", "10.0.0.0/8"),
+        ("RTSP_AUTHMETHOD", "http"),
+        ("RTSP_PATHS_CAM1_READPASS", "secret"),
+    ] {
+        let error = refusal(&[(name, value)]);
+        assert!(error.starts_with(&format!("{name}: ")), "{name}: {error}");
+        assert!(error.contains("refusing to start open"), "{name}: {error}");
+    }
+    assert!(refusal(&[("MTX_CONFKEY", "key")]).contains("encrypted configuration files"));
+    // What says the default again locks nothing.
+    let same = [
+        ("MTX_AUTHINTERNALUSERS_0_USER", "any"),
+        ("MTX_AUTHINTERNALUSERS_1_IPS", "::1,127.0.0.1"),
+    ];
+    assert!(with_env(FILE, &same).is_ok());
+}
+
+#[test]
+fn a_list_of_maps_grows_by_index_without_gaps() {
+    let second = [("MTX_WEBRTCICESERVERS2_1_URL", "stun:b")];
+    assert!(refusal(&second).contains("MTX_WEBRTCICESERVERS2_1_URL: expected an index"));
+    let mut ten: Vec<(String, &str)> = Vec::new();
+    for index in (0..=10).rev() {
+        ten.push((format!("MTX_WEBRTCICESERVERS2_{index}_URL"), "stun:b"));
+    }
+    let ten: Vec<(&str, &str)> = ten
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
+    assert!(with_env(FILE, &ten).is_ok());
+}
+
+#[test]
+fn a_variable_wins_over_a_deprecated_key_of_the_file() {
+    let loaded = with_env("rtspDisable: yes\npaths: {a: }\n", &[("MTX_RTSP", "yes")]);
+    assert!(loaded.unwrap().config.rtsp.enabled);
+    let loaded = with_env("rtsp: yes\npaths: {a: }\n", &[("MTX_RTSPDISABLE", "yes")]);
+    assert!(!loaded.unwrap().config.rtsp.enabled);
+}
+
+#[test]
+fn the_older_prefix_counts_below_the_newer() {
+    let both = [("MTX_RTSPADDRESS", ":2"), ("RTSP_RTSPADDRESS", ":1")];
+    assert_eq!(with_env(FILE, &both).unwrap().config.rtsp.address, ":2");
+    let older = [("RTSP_RTSPADDRESS", ":1"), ("RTSP_PORT", "8554")];
+    let loaded = with_env(FILE, &older).unwrap();
+    assert_eq!(loaded.config.rtsp.address, ":1");
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn variables_that_name_no_key_are_one_warning_and_those_of_hooks_none() {
+    let hooks = [
+        ("MTX_PATH", "a"),
+        ("MTX_QUERY", ""),
+        ("MTX_SEGMENT_DURATION", "1"),
+        ("PATH", "x"),
+    ];
+    assert_eq!(
+        with_env(FILE, &hooks).unwrap().warnings,
+        Vec::<String>::new()
+    );
+    let unknown = [
+        ("MTX_RTSPADRESS", ":1"),
+        ("MTX_PATHS_MY_CAM_SOURCE", "publisher"),
+    ];
+    let warnings = with_env(FILE, &unknown).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("MTX_RTSPADRESS, did you mean 'MTX_RTSPADDRESS'?"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings[0].contains("MTX_PATHS_MY_CAM_SOURCE"),
+        "{warnings:?}"
+    );
+}
