@@ -11,6 +11,7 @@
 
 mod codec;
 mod describe;
+mod error;
 mod parse;
 mod static_encoding;
 mod track;
@@ -19,10 +20,9 @@ use std::fmt;
 
 pub use codec::{Codec, PARAMETER_SETS_MAX};
 pub use describe::{Origin, describe};
-pub use parse::{
-    FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX, SdpError, SdpErrorKind, parse,
-};
-pub use track::{MediaKind, TrackDescription, TrackError, TrackErrorKind, same_tracks, tracks};
+pub use error::{SdpError, SdpErrorKind};
+pub use parse::{FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX, parse};
+pub use track::{MediaKind, TrackDescription, same_tracks, tracks};
 
 /// One `a=` line.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use super::error::{SdpError, SdpErrorKind};
 use super::{Attribute, MediaDescription, SessionDescription};
 
 /// The longest description; RTSP bodies end there too. A stream of two tracks takes about 1 KiB.
@@ -24,53 +25,6 @@ pub const MEDIA_MAX: usize = 16;
 
 /// The most formats of one medium: RTP has no more payload types.
 pub const FORMATS_MAX: usize = 128;
-
-/// Why a text is no description, and where. The peer that sent it is at fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("SDP line {line}, column {column}: {what}")]
-pub struct SdpError {
-    /// The line, counted from 1.
-    pub line: usize,
-    /// The byte in the line, counted from 1.
-    pub column: usize,
-    /// What is wrong there.
-    pub what: SdpErrorKind,
-}
-
-/// What is wrong with a text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SdpErrorKind {
-    /// More than [`SDP_BYTES_MAX`].
-    #[error("more than {SDP_BYTES_MAX} bytes")]
-    TooLong,
-    /// More than [`LINES_MAX`].
-    #[error("more than {LINES_MAX} lines")]
-    TooManyLines,
-    /// More than [`LINE_BYTES_MAX`] in a line.
-    #[error("more than {LINE_BYTES_MAX} bytes in a line")]
-    LineTooLong,
-    /// More than [`MEDIA_MAX`].
-    #[error("more than {MEDIA_MAX} media")]
-    TooManyMedia,
-    /// More than [`FORMATS_MAX`].
-    #[error("more than {FORMATS_MAX} formats")]
-    TooManyFormats,
-    /// The line is not a letter, an equals sign and a value.
-    #[error("expected <letter>=<value>")]
-    NotALine,
-    /// A null byte.
-    #[error("a null byte")]
-    NullByte,
-    /// The `m=` line ends before its port, transport or formats.
-    #[error("expected m=<media> <port> <transport> <format> ...")]
-    MediaIncomplete,
-    /// The port of an `m=` line is no number up to 65535.
-    #[error("expected a port")]
-    Port,
-    /// There is not one line.
-    #[error("no line at all")]
-    Empty,
-}
 
 /// Reads a description.
 ///

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::codec::Codec;
+use super::error::{SdpError, SdpErrorKind};
 use super::static_encoding::static_encoding;
 use super::{Attribute, MediaDescription, SessionDescription};
 use crate::codec::access_unit::AccessUnitTracker;
@@ -123,45 +124,19 @@ impl TrackDescription {
     }
 }
 
-/// A medium that cannot become a track. The publisher is at fault.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("SDP line {line}, medium {medium}: {what}")]
-pub struct TrackError {
-    /// The medium, counted from 0.
-    pub medium: usize,
-    /// The line of its `m=`, counted from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub what: TrackErrorKind,
-}
-
-/// What is wrong with a medium.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum TrackErrorKind {
-    /// The transport is not plain RTP. Encrypted packets would be passed on as if they were not.
-    #[error("transport '{0}' instead of RTP/AVP")]
-    Transport(String),
-    /// The format is no payload type, and no rtpmap names one.
-    #[error("format '{0}' is no RTP payload type")]
-    PayloadType(String),
-    /// The payload type is dynamic and no rtpmap tells its clock rate, or that is 0.
-    #[error("the clock rate of payload type {0} is not known")]
-    ClockRate(u8),
-}
-
 /// The tracks of a description, one per medium, in order.
 ///
 /// # Errors
-/// [`TrackError`] of the first medium that cannot become a track.
-pub fn tracks(session: &SessionDescription) -> Result<Vec<TrackDescription>, TrackError> {
-    let track = |(medium, description): (usize, &MediaDescription)| {
-        track(description).map_err(|what| TrackError {
-            medium,
-            line: description.line,
+/// [`SdpError`] of the first medium that cannot become a track, with the line of its `m=`.
+pub fn tracks(session: &SessionDescription) -> Result<Vec<TrackDescription>, SdpError> {
+    let track = |media: &MediaDescription| {
+        track(media).map_err(|what| SdpError {
+            line: media.line,
+            column: 1,
             what,
         })
     };
-    session.media.iter().enumerate().map(track).collect()
+    session.media.iter().map(track).collect()
 }
 
 /// Whether a stream's readers can go on when a publisher with other tracks takes over: the same
@@ -180,9 +155,9 @@ pub fn same_tracks(one: &[TrackDescription], other: &[TrackDescription]) -> bool
         })
 }
 
-fn track(media: &MediaDescription) -> Result<TrackDescription, TrackErrorKind> {
+fn track(media: &MediaDescription) -> Result<TrackDescription, SdpErrorKind> {
     if !is_plain_rtp(&media.protocol) {
-        return Err(TrackErrorKind::Transport(media.protocol.clone()));
+        return Err(SdpErrorKind::Transport(media.protocol.clone()));
     }
     let (payload_type, other_payload_types) = payload_types(media)?;
     let kind = MediaKind::from(media.media.as_str());
@@ -223,10 +198,10 @@ fn is_plain_rtp(protocol: &str) -> bool {
 /// The leading payload type and the others.
 fn payload_types(
     media: &MediaDescription,
-) -> Result<(PayloadType, Vec<PayloadType>), TrackErrorKind> {
+) -> Result<(PayloadType, Vec<PayloadType>), SdpErrorKind> {
     let (first, others) = media.formats.split_first().ok_or_else(|| {
         // The reader refuses such a line; a description that was made may lack formats.
-        TrackErrorKind::PayloadType(String::new())
+        SdpErrorKind::PayloadType(String::new())
     })?;
     // TP-Link and Mercury cameras write `smart/1/90000` and name the type in the rtpmap alone.
     let leading = parse_payload_type(first)
@@ -234,7 +209,7 @@ fn payload_types(
             let (word, _) = split_payload_type(media.attribute("rtpmap")?)?;
             parse_payload_type(word)
         })
-        .ok_or_else(|| TrackErrorKind::PayloadType(first.clone()))?;
+        .ok_or_else(|| SdpErrorKind::PayloadType(first.clone()))?;
     let others = others.iter().filter_map(|word| parse_payload_type(word));
     Ok((leading, others.collect()))
 }
@@ -297,7 +272,7 @@ fn clock(
     rtpmap: Option<&str>,
     payload_type: PayloadType,
     kind: &MediaKind,
-) -> Result<(u32, Option<u8>), TrackErrorKind> {
+) -> Result<(u32, Option<u8>), SdpErrorKind> {
     let mut parts = rtpmap.unwrap_or_default().split('/').skip(1).map(str::trim);
     let said = parts.next().and_then(|rate| rate.parse().ok());
     let channels = parts.next().and_then(|channels| channels.parse().ok());
@@ -310,7 +285,7 @@ fn clock(
         .or(known.map(|known| known.clock_rate))
         .or(by_kind)
         .filter(|rate| *rate > 0)
-        .ok_or(TrackErrorKind::ClockRate(payload_type.value()))?;
+        .ok_or(SdpErrorKind::ClockRate(payload_type.value()))?;
     let channels = channels.or(known
         .filter(|_| rtpmap.is_none())
         .and_then(|known| known.channels));
@@ -323,7 +298,7 @@ mod tests {
     use super::*;
     use crate::codec::access_unit::Unit;
 
-    fn read(text: &str) -> Result<Vec<TrackDescription>, TrackError> {
+    fn read(text: &str) -> Result<Vec<TrackDescription>, SdpError> {
         tracks(&parse(text.as_bytes()).unwrap())
     }
 
@@ -422,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_track_is_refused_with_its_line() {
-        use TrackErrorKind::*;
+        use SdpErrorKind::*;
         for (medium, what) in [
             ("m=video 0 RTP/SAVP 96", Transport("RTP/SAVP".into())),
             ("m=video 0 udp 96", Transport("udp".into())),
@@ -436,7 +411,7 @@ mod tests {
             ),
         ] {
             let error = read(&format!("v=0\nm=audio 0 RTP/AVP 0\n{medium}\n")).unwrap_err();
-            assert_eq!((error.medium, error.line, error.what), (1, 3, what));
+            assert_eq!((error.line, error.what), (3, what));
         }
     }
 
