@@ -51,11 +51,7 @@ impl ServerSession {
     }
 
     pub(super) fn consider_setup(&mut self, request: &Request) -> Result<Step, Refusal> {
-        let mode = match self.state {
-            ServerState::Init => Mode::Play,
-            ServerState::Ready(mode) => mode,
-            ServerState::Playing | ServerState::Recording => return Err(self.not_in_this_state()),
-        };
+        let mode = self.setup_mode().ok_or_else(|| self.not_in_this_state())?;
         let wanted = match (mode, &self.announced) {
             (Mode::Record, Some(announced)) => self.announced_track(announced, request)?,
             _ => self.readers_track(request)?,
@@ -92,6 +88,15 @@ impl ServerSession {
             },
             question,
         ))
+    }
+
+    /// What a `SETUP` prepares. None while packets flow: transports are not changed then.
+    fn setup_mode(&self) -> Option<Mode> {
+        match self.state {
+            ServerState::Init => Some(Mode::Play),
+            ServerState::Ready(mode) => Some(mode),
+            ServerState::Playing | ServerState::Recording => None,
+        }
     }
 
     /// The track of a publisher's `SETUP`: the first that its URL may mean and that is still to be
