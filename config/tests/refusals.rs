@@ -62,75 +62,78 @@ fn a_key_or_path_given_twice_names_both_lines() {
     assert!(refusal("paths:\n  ~^.*$:\n  all_others:\n").contains("expected only one of"));
 }
 
+/// A text with one wrong value, and how the error about it begins.
+const WRONG_VALUES: &[(&str, &str)] = &[
+    (
+        "readTimeout: 10",
+        "1:14: readTimeout: expected a duration such as 10s, 1h30m or 1d, at least 1ms, found '10'",
+    ),
+    ("readTimeout: -5s", "1:14: readTimeout: expected a duration"),
+    ("readTimeout: 0s", "1:14: readTimeout: expected a duration"),
+    (
+        "rtsp: maybe",
+        "1:7: rtsp: expected yes or no, found 'maybe'",
+    ),
+    ("rtsp: [yes]", "1:7: rtsp: expected yes or no, found a list"),
+    (
+        "logLevel: loud",
+        "1:11: logLevel: expected one of error, warn, info, debug, found 'loud'",
+    ),
+    (
+        "logDestinations: [stdout, printer]",
+        "1:18: logDestinations: expected a list of stdout, file, syslog, found a list",
+    ),
+    (
+        "rtspAddress: 8554",
+        "1:14: rtspAddress: expected an address as host:port or :port, found '8554'",
+    ),
+    (
+        "rtspAddress: ':65536'",
+        "1:14: rtspAddress: expected an address",
+    ),
+    (
+        "rtspAddress: '::1:8554'",
+        "1:14: rtspAddress: expected an address",
+    ),
+    ("rtspAddress: ''", "1:14: rtspAddress: expected an address"),
+    (
+        "hlsSegmentMaxSize: big",
+        "1:20: hlsSegmentMaxSize: expected a size in bytes such as 256K or 50M, found 'big'",
+    ),
+    (
+        "writeQueueSize: 500",
+        "1:17: writeQueueSize: expected a power of two, found '500'",
+    ),
+    (
+        "apiTrustedProxies: [10.0.0.0/33]",
+        "1:20: apiTrustedProxies: expected a list of IP addresses",
+    ),
+    (
+        "hlsVariant: fast",
+        "1:13: hlsVariant: expected one of mpegts, fmp4, lowLatency, found 'fast'",
+    ),
+    (
+        "cpu: 101",
+        "1:6: cpu: expected a whole number from 1 to 100, found '101'",
+    ),
+    (
+        "pathDefaults: {source: camera}",
+        "1:24: source: expected publisher, redirect, rpiCamera or the URL of a source",
+    ),
+    (
+        "pathDefaults: 3",
+        "1:15: expected a map of keys below pathDefaults, found '3'",
+    ),
+    (
+        "paths: {cam1: yes}",
+        "1:15: expected a map of the path's keys, or nothing, found 'yes'",
+    ),
+    ("- rtsp", "1:1: expected a map of keys, found a list"),
+];
+
 #[test]
 fn a_wrong_value_says_what_was_expected() {
-    for (text, expected) in [
-        (
-            "readTimeout: 10",
-            "1:14: readTimeout: expected a duration such as 10s, 1h30m or 1d, at least 1ms, found '10'",
-        ),
-        ("readTimeout: -5s", "1:14: readTimeout: expected a duration"),
-        ("readTimeout: 0s", "1:14: readTimeout: expected a duration"),
-        (
-            "rtsp: maybe",
-            "1:7: rtsp: expected yes or no, found 'maybe'",
-        ),
-        ("rtsp: [yes]", "1:7: rtsp: expected yes or no, found a list"),
-        (
-            "logLevel: loud",
-            "1:11: logLevel: expected one of error, warn, info, debug, found 'loud'",
-        ),
-        (
-            "logDestinations: [stdout, printer]",
-            "1:18: logDestinations: expected a list of stdout, file, syslog, found a list",
-        ),
-        (
-            "rtspAddress: 8554",
-            "1:14: rtspAddress: expected an address as host:port or :port, found '8554'",
-        ),
-        (
-            "rtspAddress: ':65536'",
-            "1:14: rtspAddress: expected an address",
-        ),
-        (
-            "rtspAddress: '::1:8554'",
-            "1:14: rtspAddress: expected an address",
-        ),
-        ("rtspAddress: ''", "1:14: rtspAddress: expected an address"),
-        (
-            "hlsSegmentMaxSize: big",
-            "1:20: hlsSegmentMaxSize: expected a size in bytes such as 256K or 50M, found 'big'",
-        ),
-        (
-            "writeQueueSize: 500",
-            "1:17: writeQueueSize: expected a power of two, found '500'",
-        ),
-        (
-            "apiTrustedProxies: [10.0.0.0/33]",
-            "1:20: apiTrustedProxies: expected a list of IP addresses",
-        ),
-        (
-            "hlsVariant: fast",
-            "1:13: hlsVariant: expected one of mpegts, fmp4, lowLatency, found 'fast'",
-        ),
-        (
-            "cpu: 101",
-            "1:6: cpu: expected a whole number from 1 to 100, found '101'",
-        ),
-        (
-            "pathDefaults: {source: camera}",
-            "1:24: source: expected publisher, redirect, rpiCamera or the URL of a source",
-        ),
-        (
-            "pathDefaults: 3",
-            "1:15: expected a map of keys below pathDefaults, found '3'",
-        ),
-        (
-            "paths: {cam1: yes}",
-            "1:15: expected a map of the path's keys, or nothing, found 'yes'",
-        ),
-        ("- rtsp", "1:1: expected a map of keys, found a list"),
-    ] {
+    for (text, expected) in WRONG_VALUES {
         let error = refusal(text);
         assert!(
             error.starts_with(&format!("mediamtx.yml:{expected}")),
