@@ -91,7 +91,10 @@ fn carry_both_clips(case: &Case, clips: &Path) -> Vec<Outcome> {
                     name: &name,
                 };
                 let outcomes = &outcomes;
-                scope.spawn(move || outcomes.lock().unwrap().extend(way.carry(&readers())));
+                scope.spawn(move || {
+                    let done = way.carry(&readers());
+                    outcomes.lock().unwrap().extend(done);
+                });
             }
         }
     });
