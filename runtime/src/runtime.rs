@@ -153,7 +153,7 @@ fn launch<N: Node, E>(
     let (doorbells, doorbell_seats) = doorbells(plan.shards)?;
     let (events, received) = mpsc::channel();
     let (stop_detector, detector_stop) = mpsc::channel();
-    let running = Running {
+    let mut running = Running {
         handle: RuntimeHandle {
             shared: Arc::new(Shared {
                 shutdown: Arc::new(Shutdown::new(
@@ -167,11 +167,12 @@ fn launch<N: Node, E>(
             }),
         },
         events: received,
+        threads: 0,
         ends: Vec::new(),
         _stop_detector: stop_detector,
     };
-    let shared = &running.handle.shared;
-    start_detector(shared, options.stall_after, hooks, detector_stop)
+    let shared = Arc::clone(&running.handle.shared);
+    start_detector(&shared, options.stall_after, hooks, detector_stop)
         .map_err(StartError::Detector)?;
     let mailboxes = mesh(shared.plan.shards, options.media_ring);
     let arrivals = shared.shutdown.arrivals();
@@ -193,9 +194,10 @@ fn launch<N: Node, E>(
             driver: shared.plan.driver.driver,
             heartbeat: stall::heartbeat_period(options.stall_after),
         };
-        if let Err(source) = start_thread::<N>(shared, shard, seat, hooks.clone()) {
+        if let Err(source) = start_thread::<N>(&shared, shard, seat, hooks.clone()) {
             return Err(running.give_up(shard, ShardEnd::Refused(source)));
         }
+        running.threads += 1;
     }
     running.until_ready()
 }
@@ -244,7 +246,7 @@ fn run_thread<N: Node>(shared: &Shared, shard: ShardId, seat: Seat<N>, hooks: Ho
     let driver = seat.driver;
     let scope = Scope::new(shard, Arc::clone(&record), hooks, shared.epoch);
     let life = shard::run(std::rc::Rc::clone(&scope), seat, || {
-        shared.tell(Event::Ready)
+        shared.tell(Event::Ready);
     });
     let end = match caught(|| platform::block_on(driver, life)) {
         Ok(Ok(end)) => end,
@@ -360,6 +362,8 @@ pub enum Exit {
 pub struct Running {
     handle: RuntimeHandle,
     events: Receiver<Event>,
+    /// Threads that were started: one per shard, unless the system refused one.
+    threads: usize,
     ends: Vec<(ShardId, ShardEnd)>,
     /// The stall detector ends when this hangs up.
     _stop_detector: Sender<()>,
@@ -392,14 +396,18 @@ impl Running {
     /// Waits until somebody has asked for the shutdown and every shard has ended, or its deadline has passed.
     #[must_use]
     pub fn join(mut self) -> Exit {
-        while self.ends.len() < self.plan().shards {
+        self.until_ended();
+        self.exit()
+    }
+
+    fn until_ended(&mut self) {
+        while self.ends.len() < self.threads {
             match self.next_event() {
                 Ok(Event::Ended(shard, end)) => self.ends.push((shard, end)),
                 Ok(Event::Ready | Event::ShutdownRequested) => {}
                 Err(_) => break,
             }
         }
-        self.exit()
     }
 
     /// The next event, however long it takes; after the request for shutdown, only until the shards are late.
@@ -439,19 +447,21 @@ impl Running {
     }
 
     /// Waits until every node has started.
-    fn until_ready<E>(self) -> Result<Self, StartError<E>> {
-        for _ in 0..self.plan().shards {
-            match self.events.recv() {
-                Ok(Event::Ended(shard, end)) => return Err(self.give_up(shard, end)),
-                // `Shared` holds a sender, so the channel cannot have hung up.
-                Ok(Event::Ready | Event::ShutdownRequested) | Err(_) => {}
+    fn until_ready<E>(mut self) -> Result<Self, StartError<E>> {
+        for _ in 0..self.threads {
+            // `Shared` holds a sender, so the channel never hangs up.
+            if let Ok(Event::Ended(shard, end)) = self.events.recv() {
+                self.ends.push((shard, ShardEnd::Panicked));
+                return Err(self.give_up(shard, end));
             }
         }
         Ok(self)
     }
 
     /// Ends what has started, because `shard` did not.
-    fn give_up<E>(self, shard: ShardId, end: ShardEnd) -> StartError<E> {
+    fn give_up<E>(mut self, shard: ShardId, end: ShardEnd) -> StartError<E> {
+        self.shutdown();
+        self.until_ended();
         match end {
             ShardEnd::Refused(source) => StartError::Shard { shard, source },
             _ => StartError::Panicked { shard },
