@@ -9,4 +9,5 @@ pub mod daemon;
 pub mod interop;
 pub mod peer;
 pub mod port;
+pub mod tidy;
 pub mod wait;
