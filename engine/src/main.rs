@@ -1,2 +1,178 @@
-//! The `shardcast` binary.
-fn main() {}
+//! The `shardcast` daemon: reads the configuration, starts the server, and ends it on a signal.
+#![forbid(unsafe_code)]
+
+mod event_log;
+mod logging;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use shardcast::event::EventBus;
+use shardcast::{Exit, Server, ServerHandle};
+use shardcast_config::Loaded;
+use shardcast_platform::Signal;
+
+/// A live media server for high fan-out.
+#[derive(Debug, Parser)]
+#[command(name = "shardcast", version, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Without FILE, the first of shardcast.yml and mediamtx.yml in the working directory and in \
+    the system's folders is read; without any, built-in defaults are used.\nEvery key can be overridden by the \
+    environment: MTX_ and the key in upper case."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    file: File,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (the default)
+    Serve(File),
+    /// Check a configuration and say what is wrong with it
+    Check(File),
+}
+
+#[derive(Debug, Args)]
+struct File {
+    /// Configuration file
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// Configuration file; -config is understood too
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(std::env::args_os().map(long_config));
+    let done = match cli.command {
+        None => serve(cli.file),
+        Some(Command::Serve(file)) => serve(file),
+        Some(Command::Check(file)) => check(file),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shardcast: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `-config` in the manner of Go's flags is `--config`.
+fn long_config(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text == "-config" || text.starts_with("-config=") => {
+            format!("-{text}").into()
+        }
+        _ => argument,
+    }
+}
+
+fn load(file: File) -> anyhow::Result<Loaded> {
+    let file = file.file.or(file.config);
+    Ok(shardcast_config::load(
+        file.as_deref(),
+        shardcast_config::environment(),
+    )?)
+}
+
+fn check(file: File) -> anyhow::Result<()> {
+    let loaded = load(file)?;
+    for warning in &loaded.warnings {
+        println!("warning: {warning}");
+    }
+    println!("{}", loaded.summary());
+    Ok(())
+}
+
+fn serve(file: File) -> anyhow::Result<()> {
+    let loaded = load(file)?;
+    let _log = logging::start(&loaded.config.log)?;
+    let descriptors = shardcast_platform::raise_descriptor_limit();
+    let events = EventBus::default();
+    let lines = events.listen().context("the log cannot listen to events")?;
+    let writer = std::thread::Builder::new()
+        .name("log".into())
+        .spawn(move || event_log::write_all(&lines))?;
+    tracing::info!("Shardcast v{}", env!("CARGO_PKG_VERSION"));
+    match &loaded.source {
+        Some(file) => tracing::info!("configuration loaded from {}", absolute(file).display()),
+        None => tracing::info!("no configuration file: built-in defaults"),
+    }
+    loaded
+        .warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    if let Err(error) = descriptors {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+    let server = Server::start(loaded.config, events)?;
+    report_start(&server);
+    watch_signals(server.handle())?;
+    report_end(&server.join());
+    let _lines_are_written = writer.join();
+    Ok(())
+}
+
+fn absolute(file: &std::path::Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
+fn report_start(server: &Server) {
+    let plan = server.plan();
+    tracing::info!("driver {}: {}", plan.driver.driver, plan.driver.reason);
+    let noun = if plan.shards == 1 { "shard" } else { "shards" };
+    tracing::info!("{} {noun}: {}", plan.shards, plan.shards_reason);
+    for listener in server.listeners() {
+        if let Some(note) = &listener.note {
+            tracing::warn!("[{}] {note}", listener.protocol);
+        }
+        tracing::info!(
+            "[{}] listener opened on {} (TCP)",
+            listener.protocol,
+            listener.address
+        );
+    }
+    if server.listeners().is_empty() {
+        tracing::warn!("nothing listens: every protocol is switched off");
+    }
+}
+
+fn report_end(exit: &Exit) {
+    match exit {
+        Exit::Clean => tracing::info!("all sessions have ended, good bye"),
+        Exit::DeadlinePassed { shards } => {
+            let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                "shutdownTimeout has passed; sessions on shards {} were cut",
+                shards.join(", ")
+            );
+        }
+        Exit::Panicked { .. } => tracing::error!("a shard has failed"),
+    }
+}
+
+/// The first signal drains, the second one ends the process at once.
+fn watch_signals(server: ServerHandle) -> anyhow::Result<()> {
+    let is_ending = AtomicBool::new(false);
+    let watch = shardcast_platform::watch_signals(move |signal| match signal {
+        Signal::Hangup => {
+            tracing::warn!("reload is not supported yet; the configuration stays as it is")
+        }
+        Signal::Interrupt | Signal::Terminate | Signal::CtrlBreak => {
+            if is_ending.swap(true, Ordering::Relaxed) {
+                std::process::exit(1);
+            }
+            tracing::info!("shutting down");
+            server.shutdown();
+        }
+    });
+    watch.context("cannot watch signals")
+}

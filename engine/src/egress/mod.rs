@@ -1,0 +1,6 @@
+//! Egress: what a reader's connection writes. It takes packets from a log at the reader's cursor and hands the session one
+//! vectored write; the session owns the socket.
+
+mod tcp;
+
+pub use tcp::{Fill, TcpQueue, WRITE_BYTES_MAX};

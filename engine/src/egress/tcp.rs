@@ -1,0 +1,294 @@
+//! The queue of a reader over interleaved TCP: everything between its cursor and the log's head leaves in one write.
+//!
+//! A reader with the usual channels takes each batch as one slice. For other channels the shard keeps up to four more
+//! images; beyond those a reader gets wire headers of its own in front of shared payloads.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
+
+use crate::fanout::{
+    ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, Next,
+};
+use crate::stream::{Packet, RUNS_MAX, WIRE_HEADER_BYTES};
+
+/// A write stops growing here: it is what a stalled reader can pin.
+pub const WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// Which image a reader takes.
+#[derive(Clone, Debug)]
+enum Image {
+    Usual,
+    Variant(usize),
+    OwnHeaders,
+}
+
+/// What [`TcpQueue::fill`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// There is something to write.
+    Ready,
+    /// Nothing to write until the log has news.
+    Empty,
+    /// Everything was taken before, and the stream has ended.
+    Ended(EndReason),
+    /// The reader may not stay.
+    TooSlow(DropReason),
+}
+
+/// A reader's place in a log and the image it is given.
+#[derive(Debug)]
+pub struct TcpQueue {
+    cursor: Cursor,
+    channels: ChannelMap,
+    image: Image,
+    packets_taken: u64,
+}
+
+impl TcpQueue {
+    /// A reader at `cursor` with these channels.
+    #[must_use]
+    pub fn new(log: &mut Log, cursor: Cursor, channels: ChannelMap) -> Self {
+        let whole = channels.0.len() == log.info().tracks().len();
+        let image = match channels.is_usual() && whole {
+            true => Image::Usual,
+            false => log
+                .variant_index(&channels)
+                .map_or(Image::OwnHeaders, Image::Variant),
+        };
+        Self {
+            cursor,
+            channels,
+            image,
+            packets_taken: 0,
+        }
+    }
+
+    /// Takes what there is into `gather`, up to [`WRITE_BYTES_MAX`].
+    pub fn fill(&mut self, log: &Log, gather: &mut Gather, now: Instant) -> Fill {
+        loop {
+            match self.cursor.next(log, now) {
+                Next::Take(entry, packet) => {
+                    if !self.has_room(gather, entry, packet) {
+                        return Fill::Ready;
+                    }
+                    let taken_to = self.take(entry, packet, gather);
+                    self.cursor.advance(entry, taken_to);
+                }
+                Next::TooSlow(reason) => return Fill::TooSlow(reason),
+                Next::Wait | Next::Ended(_) if !gather.is_empty() => return Fill::Ready,
+                Next::Wait => return Fill::Empty,
+                Next::Ended(reason) => return Fill::Ended(reason),
+            }
+        }
+    }
+
+    /// What was dropped since it was last asked.
+    pub fn poll_drop(&mut self) -> Option<Drop> {
+        self.cursor.poll_drop()
+    }
+
+    /// Packets taken so far, those of tracks that the reader did not set up included.
+    #[must_use]
+    pub fn packets_taken(&self) -> u64 {
+        self.packets_taken
+    }
+
+    /// An empty write takes any batch, so that a large one cannot block for ever.
+    fn has_room(&self, gather: &Gather, entry: &Entry, packet: u32) -> bool {
+        if gather.is_empty() {
+            return true;
+        }
+        let batch = entry.batch.shared();
+        let from = batch
+            .packets
+            .get(packet as usize)
+            .map_or(0, |packet| packet.offset as usize);
+        gather.bytes() + batch.bytes() - from <= WRITE_BYTES_MAX
+            && gather.len() + RUNS_MAX <= GATHER_SLICES_MAX
+    }
+
+    /// Takes an entry's packets from `packet` on; where it stopped, if not at the end.
+    fn take(&mut self, entry: &Entry, packet: u32, gather: &mut Gather) -> Option<u32> {
+        let packets = entry.batch.shared().packets.len() as u32;
+        let taken_to = match self.image {
+            Image::Usual => push_all(entry.batch.slices_from(packet), gather),
+            Image::Variant(index) => {
+                let slice = entry.batch.variant(index, &self.channels).after(packet);
+                push_all((!slice.is_empty()).then_some(slice).into_iter(), gather)
+            }
+            Image::OwnHeaders => take_with_headers(&entry.batch, packet, &self.channels, gather),
+        };
+        self.packets_taken += u64::from(taken_to.unwrap_or(packets).saturating_sub(packet));
+        taken_to
+    }
+}
+
+fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<u32> {
+    for slice in slices {
+        let pushed = gather.push(slice);
+        assert!(
+            pushed.is_ok(),
+            "a batch has fewer runs than a write has slices"
+        );
+    }
+    None
+}
+
+/// Headers of this reader's own, in one piece of memory, each before the payload that all share.
+fn take_with_headers(
+    batch: &Rc<LocalBatch>,
+    from: u32,
+    channels: &ChannelMap,
+    gather: &mut Gather,
+) -> Option<u32> {
+    let packets = batch
+        .shared()
+        .packets
+        .iter()
+        .enumerate()
+        .skip(from as usize);
+    let mine: Vec<(usize, &Packet, u8)> = packets
+        .filter_map(|(index, packet)| Some((index, packet, channels.channel(packet)?)))
+        .collect();
+    let headers = Slice::new(wire_headers(&mine));
+    for (nth, (index, packet, _)) in mine.into_iter().enumerate() {
+        if gather.len() + 2 > GATHER_SLICES_MAX {
+            return Some(index as u32);
+        }
+        let header = headers.slice(nth * WIRE_HEADER_BYTES..(nth + 1) * WIRE_HEADER_BYTES);
+        let pushed = batch
+            .payload(packet)
+            .map(|payload| gather.push(header).and_then(|()| gather.push(payload)));
+        assert!(
+            matches!(pushed, Some(Ok(()))),
+            "there is room for two slices"
+        );
+    }
+    None
+}
+
+fn wire_headers(packets: &[(usize, &Packet, u8)]) -> Bytes {
+    let mut headers = BytesMut::with_capacity(packets.len() * WIRE_HEADER_BYTES);
+    for (_, packet, channel) in packets {
+        let len = (packet.len as usize - WIRE_HEADER_BYTES) as u16;
+        headers.extend_from_slice(&[b'$', *channel]);
+        headers.extend_from_slice(&len.to_be_bytes());
+    }
+    headers.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fanout::{SlowReaderPolicy, Start};
+    use crate::stream::{BatchBuilder, PacketFlags, StartPoint, StreamClock, StreamInfo};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn log() -> Log {
+        let sdp =
+            "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 0 RTP/AVP 0\r\n";
+        let tracks = shardcast_protocol::sdp::parse(sdp.as_bytes())
+            .and_then(|sdp| shardcast_protocol::sdp::tracks(&sdp));
+        let info = Arc::new(StreamInfo::new(tracks.unwrap(), "test"));
+        let limits = crate::fanout::LogLimits {
+            bytes: 64 << 20,
+            age: Duration::from_secs(3600),
+        };
+        Log::new(info, limits)
+    }
+
+    fn batch(sequence: u64, packets: usize, size: usize) -> Arc<crate::stream::Batch> {
+        let mut builder = BatchBuilder::new(sequence);
+        for index in 0..packets {
+            let track = (index % 2) as u8;
+            builder.note(size, track, PacketFlags::AU_END, Instant::now());
+            let mut wire = BytesMut::zeroed(size);
+            wire[0] = b'$';
+            wire[1] = track * 2;
+            wire[2..4].copy_from_slice(&((size - 4) as u16).to_be_bytes());
+            wire[4..].fill(index as u8);
+            builder.hold(wire);
+        }
+        builder.note_start(StartPoint {
+            batches_back: 0,
+            packet: 0,
+        });
+        Arc::new(builder.close(StreamClock::default()).unwrap())
+    }
+
+    fn queue(log: &mut Log, channels: &[Option<(u8, u8)>]) -> TcpQueue {
+        let policy = SlowReaderPolicy {
+            disconnect: false,
+            queue_bytes: u64::MAX,
+            queue_age: Duration::from_secs(3600),
+        };
+        let cursor = Cursor::new(log, Start::Gop, policy, Instant::now());
+        TcpQueue::new(log, cursor, ChannelMap(channels.iter().copied().collect()))
+    }
+
+    #[test]
+    fn all_batches_since_the_last_write_leave_in_one() {
+        let mut log = log();
+        log.append(batch(0, 4, 100), drop);
+        let mut queue = queue(&mut log, &[Some((0, 1)), Some((2, 3))]);
+        log.append(batch(1, 4, 100), drop);
+        let mut gather = Gather::new();
+        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!((gather.bytes(), queue.packets_taken()), (800, 8));
+        gather.clear();
+        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Empty);
+    }
+
+    #[test]
+    fn a_write_stops_growing_at_its_maximum() {
+        let mut log = log();
+        log.append(batch(0, 1, 60_000), drop);
+        let mut queue = queue(&mut log, &[Some((0, 1)), Some((2, 3))]);
+        for sequence in 1..10 {
+            log.append(batch(sequence, 1, 60_000), drop);
+        }
+        let mut gather = Gather::new();
+        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!(gather.bytes(), 240_000);
+    }
+
+    #[test]
+    fn a_fifth_channel_map_is_served_with_headers_of_its_own() {
+        let mut log = log();
+        log.append(batch(0, 6, 100), drop);
+        let maps = [4u8, 6, 8, 10, 12].map(|channel| [Some((channel, channel + 1)), None]);
+        let mut images = Vec::new();
+        for map in &maps {
+            let mut queue = queue(&mut log, map);
+            let mut gather = Gather::new();
+            assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+            images.push((
+                matches!(queue.image, Image::OwnHeaders),
+                gather.bytes(),
+                gather.len(),
+            ));
+        }
+        assert_eq!(images[..4], [(false, 300, 1); 4]);
+        assert_eq!(images[4], (true, 300, 6));
+    }
+
+    #[test]
+    fn a_batch_of_more_packets_than_a_write_has_slices_goes_on_in_the_next() {
+        let mut log = log();
+        log.append(batch(0, 3000, 50), drop);
+        for channel in [4u8, 6, 8, 10] {
+            let _ = queue(&mut log, &[Some((channel, 1)), None]);
+        }
+        let mut queue = queue(&mut log, &[Some((20, 21)), Some((22, 23))]);
+        let (mut gather, mut bytes) = (Gather::new(), 0);
+        while queue.fill(&log, &mut gather, Instant::now()) == Fill::Ready {
+            bytes += gather.bytes();
+            gather.clear();
+        }
+        assert_eq!((bytes, queue.packets_taken()), (150_000, 3000));
+    }
+}

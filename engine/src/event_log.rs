@@ -1,0 +1,115 @@
+//! Events as lines of the log, in MediaMTX's words where it has them: filters of operators depend on these.
+
+use std::time::Duration;
+
+use shardcast::event::{Event, EventReceiver, Received};
+
+/// Writes events until the server has ended.
+pub(crate) fn write_all(events: &EventReceiver) {
+    while let Ok(received) = events.receive(Duration::from_secs(3600)) {
+        match received {
+            Some(Received::Event(event)) => write(&event),
+            Some(Received::Missed(count)) => {
+                tracing::warn!("{count} events were lost: the log is too slow")
+            }
+            None => {}
+        }
+    }
+}
+
+fn write(event: &Event) {
+    match event {
+        Event::ConnectionOpened { peer } => tracing::info!("[RTSP] [conn {peer}] opened"),
+        Event::ConnectionClosed { peer, reason } => {
+            tracing::info!("[RTSP] [conn {peer}] closed: {reason}")
+        }
+        Event::AcceptFailed { error } => {
+            tracing::error!("[RTSP] cannot accept connections: {error}")
+        }
+        Event::PathAvailable { path, tracks, .. } => {
+            tracing::info!("[path {path}] stream is available and online, {tracks}")
+        }
+        Event::PathGone { path, reason } => {
+            tracing::info!("[path {path}] stream is no longer available: {reason}")
+        }
+        Event::PublisherBegan {
+            session,
+            peer,
+            path,
+            tracks,
+        } => {
+            tracing::info!("[RTSP] [session {session}] created by {peer}");
+            tracing::info!("[RTSP] [session {session}] is publishing to path '{path}', {tracks}");
+        }
+        Event::ReaderBegan {
+            session,
+            peer,
+            path,
+            tracks,
+        } => {
+            tracing::info!("[RTSP] [session {session}] created by {peer}");
+            tracing::info!(
+                "[RTSP] [session {session}] is reading from path '{path}', with TCP, {tracks}"
+            );
+        }
+        Event::SessionEnded {
+            session, reason, ..
+        } => tracing::info!("[RTSP] [session {session}] destroyed: {reason}"),
+        trouble => write_trouble(trouble),
+    }
+}
+
+fn write_trouble(event: &Event) {
+    match event {
+        Event::ReaderDropped {
+            session,
+            path,
+            reason,
+            bytes,
+            times,
+        } => {
+            tracing::warn!(
+                "[path {path}] [session {session}] reader is too slow: {bytes} bytes dropped in {times} jumps ({reason})"
+            );
+        }
+        Event::RingFull {
+            path,
+            shard,
+            batches,
+        } => {
+            tracing::warn!(
+                "[path {path}] {batches} batches did not reach shard {shard}: its ring was full"
+            );
+        }
+        Event::PublisherPacketsRefused {
+            session,
+            path,
+            reason,
+            packets,
+        } => {
+            tracing::warn!(
+                "[path {path}] [session {session}] {packets} packets of the publisher refused ({reason})"
+            );
+        }
+        Event::Stalled {
+            shard,
+            busy_for,
+            at,
+            over: false,
+        } => {
+            tracing::warn!("shard {shard} has not polled for {busy_for:?}, last at {at}");
+        }
+        Event::Stalled {
+            shard,
+            busy_for,
+            at,
+            over: true,
+        } => {
+            tracing::warn!("shard {shard} goes on after {busy_for:?}, at {at}");
+        }
+        Event::SessionPanicked { session, message } => {
+            tracing::error!("[session {session}] ended by an internal error: {message}");
+        }
+        other => tracing::debug!("{other:?}"),
+    }
+}

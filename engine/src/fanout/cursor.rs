@@ -1,0 +1,447 @@
+//! A reader's place in a log, and the policy that moves it.
+//!
+//! The cursor never touches another reader. It moves forward through the log; it jumps when the reader is too slow, only
+//! between access units, and only to a start point.
+
+use std::time::{Duration, Instant};
+
+use super::log::{EndReason, Entry, Log, Position};
+
+/// Where a reader's stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the next access unit.
+    Live,
+    /// At the next start point.
+    KeyFrame,
+    /// At the latest start point in the log.
+    Gop,
+}
+
+/// What happens when a reader's queue passes a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowReaderPolicy {
+    /// End the reader instead of moving it.
+    pub disconnect: bool,
+    /// Most bytes between cursor and head.
+    pub queue_bytes: u64,
+    /// Most age of the packet at the cursor.
+    pub queue_age: Duration,
+}
+
+/// Why packets were not sent to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum DropReason {
+    /// `readerQueueBytes`.
+    #[error("queue_bytes")]
+    QueueBytes,
+    /// `readerQueueAge`.
+    #[error("queue_age")]
+    QueueAge,
+    /// A ring between shards was full.
+    #[error("ring_full")]
+    RingFull,
+    /// No start point came in time, so the reader began without one.
+    #[error("no_start_point")]
+    NoStartPoint,
+}
+
+/// What a jump has cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// Why.
+    pub reason: DropReason,
+    /// Bytes of the log that the reader was not given.
+    pub bytes: u64,
+}
+
+/// What the reader does next.
+#[derive(Debug)]
+pub enum Next<'log> {
+    /// Take this entry from this packet on.
+    Take(&'log Entry, u32),
+    /// Nothing to take now.
+    Wait,
+    /// All is taken and the stream has ended.
+    Ended(EndReason),
+    /// The reader is too slow to stay: the policy says so, or the rest of its access unit is gone.
+    TooSlow(DropReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    At(Position),
+    /// At the first start point after the first `starts_seen` of the log, or without one at the deadline.
+    WaitsForStart {
+        starts_seen: u64,
+        from: u64,
+        deadline: Instant,
+    },
+    /// At the first access unit from this entry on.
+    WaitsForAccessUnit {
+        from: u64,
+    },
+}
+
+/// A reader's place.
+#[derive(Debug)]
+pub struct Cursor {
+    place: Place,
+    policy: SlowReaderPolicy,
+    /// Part of an access unit is taken: no jump before its end.
+    mid_access_unit: bool,
+    dropped: Option<Drop>,
+}
+
+impl Cursor {
+    /// A reader that begins now.
+    #[must_use]
+    pub fn new(log: &Log, start: Start, policy: SlowReaderPolicy, now: Instant) -> Self {
+        let place = match (start, log.latest_start()) {
+            (Start::Gop, Some(latest)) => Place::At(latest),
+            (Start::Live, _) => Place::WaitsForAccessUnit { from: log.head() },
+            (Start::Gop | Start::KeyFrame, _) => waits_for_start(log, now),
+        };
+        Self {
+            place,
+            policy,
+            mid_access_unit: false,
+            dropped: None,
+        }
+    }
+
+    /// The packet with which this reader will begin, if it is in the log already.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        match self.place {
+            Place::At(position) => Some(position),
+            Place::WaitsForStart { .. } | Place::WaitsForAccessUnit { .. } => None,
+        }
+    }
+
+    /// What to take next. Jumps first if the policy says so; [`Self::poll_drop`] tells of that.
+    pub fn next<'log>(&mut self, log: &'log Log, now: Instant) -> Next<'log> {
+        if let Some(too_slow) = self.apply_policy(log, now) {
+            return Next::TooSlow(too_slow);
+        }
+        self.find_start(log, now);
+        let Place::At(mut position) = self.place else {
+            return Self::nothing_to_take(log);
+        };
+        let Some(entry) = log.entry(position.entry) else {
+            return Self::nothing_to_take(log);
+        };
+        if let (Some(resume_at), false) = (entry.resume_at, position.packet > 0) {
+            position.packet = resume_at;
+            self.note_drop(DropReason::RingFull, 0);
+        }
+        Next::Take(entry, position.packet)
+    }
+
+    /// Moves behind what was taken of `entry`: all of it, or up to `packet`.
+    pub fn advance(&mut self, entry: &Entry, taken_to: Option<u32>) {
+        let Place::At(position) = &mut self.place else {
+            return;
+        };
+        match taken_to {
+            Some(packet) => {
+                position.packet = packet;
+                self.mid_access_unit = true;
+            }
+            None => {
+                *position = Position {
+                    entry: position.entry + 1,
+                    packet: 0,
+                };
+                self.mid_access_unit = entry.open_after;
+            }
+        }
+    }
+
+    /// What was dropped since it was last asked.
+    pub fn poll_drop(&mut self) -> Option<Drop> {
+        self.dropped.take()
+    }
+
+    fn nothing_to_take(log: &Log) -> Next<'_> {
+        log.ended().map_or(Next::Wait, Next::Ended)
+    }
+
+    fn apply_policy(&mut self, log: &Log, now: Instant) -> Option<DropReason> {
+        let Place::At(position) = self.place else {
+            return None;
+        };
+        let reason = self.passed_limit(log, position, now)?;
+        let is_gone = position.entry < log.tail();
+        let is_mid_unit = self.mid_access_unit && !log.begins_unit(position);
+        if is_mid_unit && !is_gone {
+            return None;
+        }
+        if self.policy.disconnect || is_mid_unit {
+            return Some(reason);
+        }
+        self.jump(log, position, reason, now);
+        None
+    }
+
+    fn passed_limit(&self, log: &Log, position: Position, now: Instant) -> Option<DropReason> {
+        if position.entry >= log.head() {
+            return None;
+        }
+        let Some(entry) = log.entry(position.entry) else {
+            return Some(DropReason::QueueBytes);
+        };
+        if log.bytes_from(position.entry) > self.policy.queue_bytes {
+            return Some(DropReason::QueueBytes);
+        }
+        (now.saturating_duration_since(entry.read_at) > self.policy.queue_age)
+            .then_some(DropReason::QueueAge)
+    }
+
+    /// To the latest start point if that is ahead, else to the next one that comes. At the end of a stream there is none to
+    /// come, and what is left is within the log's bounds: the reader goes on.
+    fn jump(&mut self, log: &Log, from: Position, reason: DropReason, now: Instant) {
+        let lag = log.bytes_from(from.entry);
+        match log.latest_start().filter(|start| *start > from) {
+            Some(start) => {
+                self.place = Place::At(start);
+                self.note_drop(reason, lag - log.bytes_from(start.entry));
+            }
+            None if log.ended().is_some() && from.entry >= log.tail() => {}
+            None => {
+                self.place = waits_for_start(log, now);
+                self.note_drop(reason, lag);
+            }
+        }
+    }
+
+    fn find_start(&mut self, log: &Log, now: Instant) {
+        if let Place::WaitsForStart {
+            starts_seen,
+            from,
+            deadline,
+        } = self.place
+        {
+            if let Some(start) = log.start_after(starts_seen) {
+                self.place = Place::At(start);
+            } else if now >= deadline && log.head() > from {
+                self.note_drop(DropReason::NoStartPoint, 0);
+                self.place = Place::WaitsForAccessUnit { from: log.head() };
+            }
+        }
+        if let Place::WaitsForAccessUnit { from } = self.place {
+            let begins = |number: &u64| {
+                number
+                    .checked_sub(1)
+                    .and_then(|before| log.entry(before))
+                    .is_none_or(|before| !before.open_after)
+            };
+            if let Some(entry) = (from.max(log.tail())..=log.head()).find(begins) {
+                self.place = Place::At(Position { entry, packet: 0 });
+            }
+        }
+    }
+
+    fn note_drop(&mut self, reason: DropReason, bytes: u64) {
+        let before = self.dropped.map_or(0, |dropped| dropped.bytes);
+        self.dropped = Some(Drop {
+            reason,
+            bytes: before + bytes,
+        });
+    }
+}
+
+fn waits_for_start(log: &Log, now: Instant) -> Place {
+    Place::WaitsForStart {
+        starts_seen: log.starts_seen(),
+        from: log.head(),
+        deadline: now + log.start_wait(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fanout::log::LogLimits;
+    use crate::fanout::log::tests::{ROOMY, batch_at, batch_of, log_with};
+    use std::sync::Arc;
+
+    const PATIENT: SlowReaderPolicy = SlowReaderPolicy {
+        disconnect: false,
+        queue_bytes: u64::MAX,
+        queue_age: Duration::from_secs(3600),
+    };
+
+    fn taken(cursor: &mut Cursor, log: &Log, now: Instant) -> Vec<(u64, u32)> {
+        let mut taken = Vec::new();
+        while let Next::Take(entry, packet) = cursor.next(log, now) {
+            taken.push((entry.batch.shared().sequence, packet));
+            cursor.advance(entry, None);
+        }
+        taken
+    }
+
+    #[test]
+    fn a_reader_begins_at_the_next_start_point() {
+        let mut log = log_with(ROOMY);
+        log.append(Arc::new(batch_of(0, &[(0, true)])), drop);
+        let now = Instant::now();
+        let mut cursor = Cursor::new(&log, Start::KeyFrame, PATIENT, now);
+        log.append(Arc::new(batch_of(1, &[(0, false)])), drop);
+        assert!(taken(&mut cursor, &log, now).is_empty());
+        log.append(Arc::new(batch_of(2, &[(0, false), (0, true)])), drop);
+        log.append(Arc::new(batch_of(3, &[(0, false)])), drop);
+        assert_eq!(taken(&mut cursor, &log, now), [(2, 1), (3, 0)]);
+    }
+
+    #[test]
+    fn a_reader_of_the_group_begins_at_the_latest_start_point() {
+        let mut log = log_with(ROOMY);
+        for sequence in 0..6 {
+            log.append(
+                Arc::new(batch_of(sequence, &[(0, sequence % 4 == 0)])),
+                drop,
+            );
+        }
+        let mut cursor = Cursor::new(&log, Start::Gop, PATIENT, Instant::now());
+        assert_eq!(taken(&mut cursor, &log, Instant::now()), [(4, 0), (5, 0)]);
+    }
+
+    #[test]
+    fn without_a_start_point_a_reader_begins_at_the_deadline() {
+        let mut log = log_with(ROOMY);
+        let begin = Instant::now();
+        let mut cursor = Cursor::new(&log, Start::KeyFrame, PATIENT, begin);
+        log.append(Arc::new(batch_at(0, &[(0, false)], begin)), drop);
+        assert!(taken(&mut cursor, &log, begin).is_empty());
+        let late = begin + Duration::from_secs(10);
+        assert!(
+            taken(&mut cursor, &log, late).is_empty(),
+            "it begins with what comes next"
+        );
+        assert_eq!(
+            cursor.poll_drop().map(|drop| drop.reason),
+            Some(DropReason::NoStartPoint)
+        );
+        log.append(Arc::new(batch_at(1, &[(0, false)], late)), drop);
+        assert_eq!(taken(&mut cursor, &log, late), [(1, 0)]);
+    }
+
+    #[test]
+    fn a_slow_reader_jumps_to_the_latest_start_point_and_loses_whole_groups() {
+        let mut log = log_with(ROOMY);
+        let now = Instant::now();
+        log.append(Arc::new(batch_of(0, &[(0, true)])), drop);
+        let mut cursor = Cursor::new(
+            &log,
+            Start::Gop,
+            SlowReaderPolicy {
+                queue_bytes: 100,
+                ..PATIENT
+            },
+            now,
+        );
+        for sequence in 1..9 {
+            log.append(
+                Arc::new(batch_of(sequence, &[(0, sequence % 4 == 0)])),
+                drop,
+            );
+        }
+        assert_eq!(taken(&mut cursor, &log, now), [(8, 0)]);
+        assert_eq!(
+            cursor.poll_drop(),
+            Some(Drop {
+                reason: DropReason::QueueBytes,
+                bytes: 160
+            })
+        );
+    }
+
+    #[test]
+    fn an_access_unit_that_was_begun_is_finished_before_a_jump() {
+        let mut log = log_with(ROOMY);
+        let now = Instant::now();
+        let mut open = batch_of(0, &[(0, true)]);
+        open.packets[0].flags = crate::stream::PacketFlags::AU_START;
+        log.append(Arc::new(open), drop);
+        let mut cursor = Cursor::new(
+            &log,
+            Start::Gop,
+            SlowReaderPolicy {
+                queue_bytes: 30,
+                ..PATIENT
+            },
+            now,
+        );
+        assert_eq!(taken(&mut cursor, &log, now), [(0, 0)]);
+        for sequence in 1..6 {
+            log.append(Arc::new(batch_of(sequence, &[(0, sequence == 5)])), drop);
+        }
+        assert_eq!(taken(&mut cursor, &log, now), [(1, 0), (5, 0)]);
+    }
+
+    #[test]
+    fn a_reader_whose_access_unit_has_left_the_log_is_too_slow_to_stay() {
+        let mut log = log_with(LogLimits { bytes: 60, ..ROOMY });
+        let now = Instant::now();
+        let mut open = batch_of(0, &[(0, true)]);
+        open.packets[0].flags = crate::stream::PacketFlags::AU_START;
+        log.append(Arc::new(open), drop);
+        let mut cursor = Cursor::new(&log, Start::Gop, PATIENT, now);
+        assert_eq!(taken(&mut cursor, &log, now), [(0, 0)]);
+        for sequence in 1..9 {
+            log.append(Arc::new(batch_of(sequence, &[(0, true)])), drop);
+        }
+        assert!(matches!(
+            cursor.next(&log, now),
+            Next::TooSlow(DropReason::QueueBytes)
+        ));
+    }
+
+    #[test]
+    fn the_policy_to_disconnect_moves_nobody() {
+        let mut log = log_with(ROOMY);
+        let now = Instant::now();
+        log.append(Arc::new(batch_at(0, &[(0, true)], now)), drop);
+        let policy = SlowReaderPolicy {
+            disconnect: true,
+            queue_age: Duration::from_secs(5),
+            ..PATIENT
+        };
+        let mut cursor = Cursor::new(&log, Start::Gop, policy, now);
+        assert!(matches!(
+            cursor.next(&log, now + Duration::from_secs(5)),
+            Next::Take(..)
+        ));
+        assert!(matches!(
+            cursor.next(&log, now + Duration::from_secs(6)),
+            Next::TooSlow(DropReason::QueueAge)
+        ));
+    }
+
+    #[test]
+    fn an_ended_stream_is_delivered_to_its_end() {
+        let mut log = log_with(ROOMY);
+        let now = Instant::now();
+        log.append(Arc::new(batch_of(0, &[(0, true)])), drop);
+        let mut cursor = Cursor::new(
+            &log,
+            Start::Gop,
+            SlowReaderPolicy {
+                queue_age: Duration::ZERO,
+                ..PATIENT
+            },
+            now,
+        );
+        log.append(Arc::new(batch_of(1, &[(0, false)])), drop);
+        log.end(EndReason::PublisherLeft);
+        assert_eq!(
+            taken(&mut cursor, &log, now + Duration::from_secs(9)),
+            [(0, 0), (1, 0)]
+        );
+        assert!(matches!(
+            cursor.next(&log, now),
+            Next::Ended(EndReason::PublisherLeft)
+        ));
+    }
+}

@@ -1,0 +1,18 @@
+//! Fan-out on one shard: a stream's recent batches ([`Log`]), a reader's place in them ([`Cursor`]), and who is told when
+//! there is news ([`WakeQueue`]).
+//!
+//! Invariants: a log is bounded in bytes and age; a reader holds no batch, only a position, so a slow one costs nothing but
+//! its own place; a cursor jumps only between access units and only to a start point. Batches come from the shard that owns
+//! the path and leave through `egress`.
+
+mod cursor;
+mod local_batch;
+mod log;
+mod shared_log;
+mod wake_queue;
+
+pub use cursor::{Cursor, Drop, DropReason, Next, SlowReaderPolicy, Start};
+pub use local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX, VariantImage};
+pub use log::{Appended, EndReason, Entry, Log, LogLimits, Position};
+pub use shared_log::{ReaderSeat, SharedLog};
+pub use wake_queue::{WakeLimits, WakeQueue};

@@ -1,0 +1,302 @@
+//! The server: a configuration becomes shards with listeners. The daemon and the tests start it alike.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use shardcast_config as config;
+use shardcast_config::Config;
+use shardcast_platform::{
+    Acceptor, BindError, Cancel, DriverRequest, ListenAddress, ListenAddressError,
+};
+use shardcast_runtime::{
+    Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle, ShardContext,
+    ShardCount, ShardId, Stall, StartError,
+};
+
+use crate::event::{Event, EventBus, EventReceiver};
+use crate::path::PathId;
+use crate::session::{ListenerSeed, listen};
+use crate::session_id::SessionId;
+use crate::shard::{Control, EngineMessages, Media, Return, ServerState, Shard};
+use crate::snapshot::Snapshot;
+use crate::supervise::STAGES;
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+    state: Arc<ServerState>,
+    listeners: Vec<Listener>,
+}
+
+/// An address that the server listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// "RTSP".
+    pub protocol: &'static str,
+    /// As configured.
+    pub configured: String,
+    /// As bound: with the port that was chosen.
+    pub address: SocketAddr,
+    /// What was not as configured.
+    pub note: Option<String>,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address of the configuration is none.
+    #[error("{key}: '{address}' is no address: {source}")]
+    Address {
+        /// The configuration's key.
+        key: &'static str,
+        /// Its value.
+        address: String,
+        /// What is wrong.
+        source: ListenAddressError,
+    },
+    /// The system refuses the address.
+    #[error("{key}: {source}")]
+    Bind {
+        /// The configuration's key.
+        key: &'static str,
+        /// What is wrong.
+        source: BindError,
+    },
+    /// The shards did not start.
+    #[error("{0}")]
+    Start(String),
+}
+
+/// Shuts a server down from another thread.
+#[derive(Clone, Debug)]
+pub struct ServerHandle(RuntimeHandle);
+
+impl ServerHandle {
+    /// Asks every shard to drain and end.
+    pub fn shutdown(&self) {
+        self.0.shutdown();
+    }
+}
+
+impl Server {
+    /// Starts with this configuration. What happens is told to the listeners of `events`.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; nothing is left running.
+    pub fn start(config: Config, events: EventBus) -> Result<Self, ServerError> {
+        let options = options_of(&config);
+        let handle = Arc::new(ArcSwap::from_pointee(config));
+        let mut made = None;
+        let hooks_state = Arc::new(std::sync::OnceLock::new());
+        let hooks = hooks(&hooks_state, &events);
+        let seeds = |plan: &Plan| {
+            let state = Arc::new(ServerState::new(
+                handle.clone(),
+                plan.shards,
+                events.clone(),
+            ));
+            let (listeners, acceptors) = open_listeners(&handle.load(), plan.shards)?;
+            let _set_once = hooks_state.set(state.clone());
+            made = Some((state.clone(), listeners));
+            Ok(acceptors
+                .into_iter()
+                .map(|acceptor| Seed {
+                    state: state.clone(),
+                    acceptor,
+                })
+                .collect())
+        };
+        let running = Runtime::start::<EngineNode, ServerError>(options, hooks, seeds)
+            .map_err(server_error)?;
+        let (state, listeners) =
+            made.ok_or_else(|| ServerError::Start("no shard was planned".into()))?;
+        Ok(Self {
+            running,
+            state,
+            listeners,
+        })
+    }
+
+    /// How many shards, on which driver, and why.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.running.plan()
+    }
+
+    /// What the server listens on.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// All events from now on; `None` when there are too many listeners already.
+    #[must_use]
+    pub fn events(&self) -> Option<EventReceiver> {
+        self.state.events.listen()
+    }
+
+    /// All counters.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.state, self.running.counters())
+    }
+
+    /// To shut down from another thread.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle(self.running.handle())
+    }
+
+    /// Asks every shard to drain and end.
+    pub fn shutdown(&self) {
+        self.running.shutdown();
+    }
+
+    /// Waits until somebody has asked for the shutdown and all shards have ended; then the listeners of events end too.
+    #[must_use]
+    pub fn join(self) -> Exit {
+        let exit = self.running.join();
+        self.state.events.close();
+        exit
+    }
+}
+
+/// What one shard is started with.
+struct Seed {
+    state: Arc<ServerState>,
+    acceptor: Option<Acceptor>,
+}
+
+/// One shard of the server.
+struct EngineNode {
+    shard: Rc<Shard>,
+    stop_accepting: Cancel,
+}
+
+impl Node for EngineNode {
+    type Messages = EngineMessages;
+    type Seed = Seed;
+
+    fn start(context: ShardContext<EngineMessages>, seed: Seed) -> Rc<Self> {
+        let shard = Shard::start(context, seed.state);
+        let stop_accepting = Cancel::new();
+        if let Some(acceptor) = seed.acceptor {
+            listen(&shard, ListenerSeed { acceptor }, stop_accepting.clone());
+        }
+        Rc::new(Self {
+            shard,
+            stop_accepting,
+        })
+    }
+
+    fn handle_media(&self, from: ShardId, message: Media) {
+        self.shard.handle_media(from, message);
+    }
+
+    fn handle_control(&self, from: ShardId, message: Control) {
+        self.shard.handle_control(from, message);
+    }
+
+    fn handle_return(&self, from: ShardId, message: Return) {
+        self.shard.handle_return(from, message);
+    }
+
+    /// Publishers end; with them their streams, whose readers are given the rest and then closed.
+    async fn drain(self: Rc<Self>) {
+        self.stop_accepting.cancel();
+        self.shard.sessions.begin_drain();
+        self.shard.sessions.drained().await;
+    }
+}
+
+type Acceptors = Vec<Option<Acceptor>>;
+
+fn open_listeners(
+    config: &Config,
+    shards: usize,
+) -> Result<(Vec<Listener>, Acceptors), ServerError> {
+    if !config.rtsp.enabled {
+        return Ok((Vec::new(), (0..shards).map(|_| None).collect()));
+    }
+    let (key, configured) = ("rtspAddress", config.rtsp.address.clone());
+    let address: ListenAddress = configured.parse().map_err(|source| ServerError::Address {
+        key,
+        address: configured.clone(),
+        source,
+    })?;
+    let bound = shardcast_platform::bind(&address, shards)
+        .map_err(|source| ServerError::Bind { key, source })?;
+    let listener = Listener {
+        protocol: "RTSP",
+        configured,
+        address: bound.local_addr,
+        note: bound.note,
+    };
+    Ok((
+        vec![listener],
+        bound.acceptors.into_iter().map(Some).collect(),
+    ))
+}
+
+fn options_of(config: &Config) -> Options {
+    let runtime = &config.runtime;
+    Options {
+        shards: match runtime.shards {
+            config::ShardCount::Auto => ShardCount::Auto,
+            config::ShardCount::Count(count) => {
+                ShardCount::Count(NonZeroUsize::new(count.get()).unwrap_or(NonZeroUsize::MIN))
+            }
+        },
+        driver: match runtime.driver {
+            config::Driver::Auto => DriverRequest::Auto,
+            config::Driver::IoUring => DriverRequest::IoUring,
+            config::Driver::Epoll => DriverRequest::Epoll,
+            config::Driver::Iocp => DriverRequest::Iocp,
+            config::Driver::Glommio => DriverRequest::Glommio,
+        },
+        pin_cpus: runtime.pin_cpus,
+        media_ring: runtime.media_ring,
+        stall_after: runtime.stall_after,
+        shutdown_timeout: runtime.shutdown_timeout,
+    }
+}
+
+/// The stall detector knows numbers; the directory knows their names.
+fn hooks(state: &Arc<std::sync::OnceLock<Arc<ServerState>>>, events: &EventBus) -> Hooks {
+    let (state, events) = (state.clone(), events.clone());
+    Hooks {
+        stages: STAGES,
+        describe: Arc::new(move |mark| describe(state.get().map(Arc::as_ref), mark)),
+        on_stall: Arc::new(move |stall: Stall| {
+            let at = format!("{} ({})", stall.stage, stall.subject);
+            let event = Event::Stalled {
+                shard: stall.shard.index(),
+                busy_for: stall.busy_for,
+                at,
+                over: stall.over,
+            };
+            events.publish(&event);
+        }),
+        ..Hooks::default()
+    }
+}
+
+fn describe(state: Option<&ServerState>, mark: Mark) -> String {
+    let name = state.and_then(|state| state.directory.name_of(PathId(mark.path)));
+    let path = name.map_or_else(|| "no path".to_owned(), |name| format!("path {name}"));
+    match mark.session {
+        0 => path,
+        session => format!("{path}, session {}", SessionId::new(session)),
+    }
+}
+
+fn server_error(error: StartError<ServerError>) -> ServerError {
+    match error {
+        StartError::Seeds(error) => error,
+        other => ServerError::Start(other.to_string()),
+    }
+}

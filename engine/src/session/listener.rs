@@ -1,0 +1,118 @@
+//! The accept loop of one shard and what begins with each connection.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use shardcast_platform::{AcceptOutcome, Acceptor, Cancel, TcpListener, TcpStream};
+use shardcast_runtime::Mark;
+
+use super::rtsp;
+use crate::event::{Event, SessionEnd};
+use crate::random::random_u64;
+use crate::session_id::SessionId;
+use crate::shard::{SessionHandle, Shard};
+use crate::supervise::{STAGE_ACCEPT, STAGE_SESSION, session_mark};
+
+/// Pause after a failed accept, as when descriptors have run out: long enough not to spin, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are accepted before the shard's other tasks have a turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// What a shard needs to listen, made before the shard starts.
+#[derive(Debug)]
+pub(crate) struct ListenerSeed {
+    /// Its place in the group of sockets on the port.
+    pub(crate) acceptor: Acceptor,
+}
+
+/// Accepts RTSP connections on this shard until `cancel` is raised.
+pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
+    let task = shard.clone();
+    shard.context.spawn(Mark::stage(STAGE_ACCEPT), async move {
+        match seed.acceptor.start() {
+            Ok(listener) => accept_all(&task, &listener, &cancel).await,
+            Err(error) => task.server.events.publish(&Event::AcceptFailed {
+                error: error.to_string(),
+            }),
+        }
+    });
+}
+
+async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, cancel: &Cancel) {
+    let (mut accepted, mut is_failing) = (0, false);
+    loop {
+        match listener.accept(cancel).await {
+            AcceptOutcome::Accepted(stream, peer) => {
+                is_failing = false;
+                begin(shard, stream, peer);
+                accepted += 1;
+                if accepted % ACCEPTS_PER_TURN == 0 {
+                    shardcast_platform::yield_now().await;
+                }
+            }
+            AcceptOutcome::Failed(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    shard.server.events.publish(&Event::AcceptFailed {
+                        error: error.to_string(),
+                    });
+                }
+                shardcast_platform::sleep(ACCEPT_PAUSE).await;
+            }
+            AcceptOutcome::Cancelled => return,
+        }
+    }
+}
+
+fn begin(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) {
+    let id = SessionId::new(random_u64());
+    let session = Rc::new(SessionHandle::new(id, peer, shardcast_platform::now()));
+    shard
+        .server
+        .events
+        .publish(&Event::ConnectionOpened { peer });
+    spawn(
+        shard,
+        session.clone(),
+        rtsp::serve(shard.clone(), session, stream),
+    );
+}
+
+/// Runs a session's future; its end or panic takes the session out of the shard's table.
+pub(super) fn spawn(
+    shard: &Rc<Shard>,
+    session: Rc<SessionHandle>,
+    run: impl Future<Output = SessionEnd> + 'static,
+) {
+    shard.sessions.insert(session.clone());
+    shard.server.add_load(shard.id());
+    let (task_shard, panic_shard) = (shard.clone(), shard.clone());
+    let (id, peer) = (session.id, session.peer);
+    let task = async move {
+        let reason = run.await;
+        finish(&task_shard, id, peer, reason);
+    };
+    shard.context.spawn_session(
+        session_mark(STAGE_SESSION, None, id),
+        task,
+        move |message| {
+            panic_shard.server.events.publish(&Event::SessionPanicked {
+                session: id,
+                message,
+            });
+            finish(&panic_shard, id, peer, SessionEnd::Panicked);
+        },
+    );
+}
+
+fn finish(shard: &Shard, id: SessionId, peer: SocketAddr, reason: SessionEnd) {
+    shard.sessions.remove(id);
+    shard.server.remove_load(shard.id());
+    if reason != SessionEnd::Moved {
+        shard
+            .server
+            .events
+            .publish(&Event::ConnectionClosed { peer, reason });
+    }
+}

@@ -1,0 +1,12 @@
+//! Sessions: the connections of peers. One folder per protocol; each feeds its protocol's state machine and owns its socket.
+//!
+//! A session accepts, reads, asks `admit`, and hands media to `ingest` or takes it from `egress`. It may import every room
+//! below; nothing but the server's assembly imports it.
+
+mod listener;
+mod rtsp;
+mod sniff;
+mod transport;
+mod writing;
+
+pub(crate) use listener::{ListenerSeed, listen};

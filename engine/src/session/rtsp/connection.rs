@@ -1,0 +1,279 @@
+//! A connection while only requests pass.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use shardcast_platform::{Outcome, Slab};
+use shardcast_protocol::rtsp::{
+    Limits, MessageError, MessageReader, Parsed, Request, Response, ServerConfig, ServerSession,
+    Step,
+};
+
+use super::play::ReaderStart;
+use super::record::PublisherStart;
+use crate::event::SessionEnd;
+use crate::path::{PathEntry, PathName};
+use crate::random::random_u64;
+use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
+use crate::session::transport::{Source, Transport};
+use crate::session::writing::{ended, linger, write_message};
+use crate::shard::{Described, Phase, SessionHandle, Shard};
+use crate::stream::StreamInfo;
+
+/// The `Server` header.
+pub(super) const SERVER_NAME: &str = "shardcast";
+
+/// Room for a read while only requests pass; most requests fit into one.
+const REQUEST_READ_BYTES: usize = 1024;
+
+/// A connection with its state.
+pub(super) struct Connection<T> {
+    pub(crate) shard: Rc<Shard>,
+    pub(crate) session: Rc<SessionHandle>,
+    pub(crate) transport: T,
+    pub(crate) slab: Slab,
+    pub(crate) reader: MessageReader,
+    pub(crate) server: ServerSession,
+    pub(crate) plan: Plan,
+    /// It has moved once; it will not again.
+    pub(crate) has_moved: bool,
+}
+
+/// What the session is about to do, as its requests have said so far.
+pub(super) enum Plan {
+    Nothing,
+    Publish {
+        name: PathName,
+        info: Arc<StreamInfo>,
+    },
+    Read {
+        entry: Arc<PathEntry>,
+        described: Described,
+    },
+}
+
+/// What follows a request.
+pub(super) enum Flow {
+    /// The next request.
+    Continue,
+    /// The end.
+    Close(SessionEnd),
+    /// The answer to PLAY is due, then media.
+    Play(Box<ReaderStart>),
+    /// RECORD was answered: media comes.
+    Record(Box<PublisherStart>),
+    /// The connection is to go on elsewhere.
+    Move(Box<super::handover::Departure>),
+}
+
+/// Serves a new connection to its end.
+pub(crate) async fn serve<T: Transport + Movable>(
+    shard: Rc<Shard>,
+    session: Rc<SessionHandle>,
+    transport: T,
+) -> SessionEnd {
+    let mut connection = Connection::new(shard, session, transport);
+    match connection.sniff().await {
+        Ok(Sniffed::Rtsp) => connection.run().await,
+        Ok(Sniffed::Tls) => SessionEnd::Protocol("TLS on a port without encryption".into()),
+        Err(end) => end,
+    }
+}
+
+/// A transport that can be made from a socket that another shard has let go.
+pub(crate) trait Movable: Transport {
+    /// Takes the socket in.
+    fn adopt(socket: shardcast_platform::IdleSocket) -> std::io::Result<Self>;
+}
+
+impl Movable for shardcast_platform::TcpStream {
+    fn adopt(socket: shardcast_platform::IdleSocket) -> std::io::Result<Self> {
+        Self::adopt(socket)
+    }
+}
+
+impl<T: Transport + Movable> Connection<T> {
+    fn new(shard: Rc<Shard>, session: Rc<SessionHandle>, transport: T) -> Self {
+        let config = ServerConfig {
+            session_id: format!("{:016x}{:016x}", random_u64(), random_u64()),
+            server: SERVER_NAME.into(),
+            session_timeout: crate::shard::IDLE_TIMEOUT,
+        };
+        Self {
+            shard,
+            session,
+            transport,
+            slab: Slab::with_capacity(REQUEST_READ_BYTES),
+            reader: MessageReader::new(Limits::default()),
+            server: ServerSession::new(config),
+            plan: Plan::Nothing,
+            has_moved: false,
+        }
+    }
+
+    /// Serves the connection to its end; whatever it played or recorded has ended before.
+    async fn run(mut self) -> SessionEnd {
+        loop {
+            let flow = match self.next_request().await {
+                Ok(request) => self.handle_request(&request).await,
+                Err(end) => return end,
+            };
+            match self.follow(flow).await {
+                Followed::Continue(connection) => self = *connection,
+                Followed::Ended(end) => return end,
+            }
+        }
+    }
+
+    /// Goes on with a connection that has come from another shard with a question still open.
+    pub(super) async fn run_with(
+        mut self,
+        question: shardcast_protocol::rtsp::Question,
+    ) -> SessionEnd {
+        let flow = self.decide(question).await;
+        match self.follow(flow).await {
+            Followed::Continue(connection) => Box::pin(connection.run()).await,
+            Followed::Ended(end) => end,
+        }
+    }
+
+    async fn follow(mut self, flow: Flow) -> Followed<T> {
+        match flow {
+            Flow::Continue => Followed::Continue(Box::new(self)),
+            Flow::Close(end) => {
+                linger(&mut self.transport, self.slab, &self.session, end.clone()).await;
+                Followed::Ended(end)
+            }
+            Flow::Move(departure) => Followed::Ended(self.depart(*departure)),
+            Flow::Record(start) => match self.record(*start).await {
+                Ok(()) => self.back_to_requests(),
+                Err(end) => Followed::Ended(end),
+            },
+            Flow::Play(start) => match self.play(*start).await {
+                Ok(connection) => connection.back_to_requests(),
+                Err(end) => Followed::Ended(end),
+            },
+        }
+    }
+
+    fn back_to_requests(self) -> Followed<T> {
+        self.session
+            .enter(Phase::Commands, shardcast_platform::now());
+        Followed::Continue(Box::new(self))
+    }
+
+    async fn sniff(&mut self) -> Result<Sniffed, SessionEnd> {
+        loop {
+            if let Some(sniffed) = sniff(self.slab.filled()) {
+                return Ok(sniffed);
+            }
+            debug_assert!(self.slab.len() < SNIFF_BYTES);
+            self.session
+                .note_message(!self.slab.is_empty(), shardcast_platform::now());
+            read_more(
+                &mut self.transport,
+                &mut self.slab,
+                &self.session,
+                REQUEST_READ_BYTES,
+            )
+            .await?;
+        }
+    }
+
+    /// The next request. Interleaved frames and responses that stray in between are passed over.
+    async fn next_request(&mut self) -> Result<Request, SessionEnd> {
+        loop {
+            match self.reader.poll(self.slab.filled()) {
+                Ok(Parsed::Request { request, consumed }) => {
+                    drop(self.slab.split_to(consumed));
+                    self.session.note_message_end();
+                    self.session.note_request(shardcast_platform::now());
+                    return Ok(request);
+                }
+                Ok(Parsed::Frame { consumed, .. } | Parsed::Response { consumed, .. }) => {
+                    drop(self.slab.split_to(consumed));
+                    self.session.note_message_end();
+                }
+                Ok(Parsed::Incomplete { begun, consumed }) => {
+                    drop(self.slab.split_to(consumed));
+                    self.session.note_message(begun, shardcast_platform::now());
+                    read_more(
+                        &mut self.transport,
+                        &mut self.slab,
+                        &self.session,
+                        REQUEST_READ_BYTES,
+                    )
+                    .await?;
+                }
+                Err(error) => return Err(self.refuse_message(&error).await),
+            }
+        }
+    }
+
+    async fn handle_request(&mut self, request: &Request) -> Flow {
+        match self.server.handle_request(request) {
+            Step::Respond(response) => self.respond(&response).await,
+            Step::Ask(question) => self.decide(question).await,
+            Step::RespondAndClose(response) => match self.respond(&response).await {
+                Flow::Continue => {
+                    Flow::Close(SessionEnd::Protocol("too many refused requests".into()))
+                }
+                closed => closed,
+            },
+        }
+    }
+
+    /// Writes an answer.
+    pub(super) async fn respond(&mut self, response: &Response) -> Flow {
+        match write_message(&mut self.transport, response.to_bytes(), &self.session).await {
+            Ok(()) => Flow::Continue,
+            Err(end) => Flow::Close(end),
+        }
+    }
+
+    /// Answers what is no message of the protocol; the connection cannot go on after it.
+    pub(super) async fn refuse_message(&mut self, error: &MessageError) -> SessionEnd {
+        let end = SessionEnd::Protocol(error.to_string());
+        if write_message(
+            &mut self.transport,
+            error.response(SERVER_NAME).to_bytes(),
+            &self.session,
+        )
+        .await
+        .is_ok()
+        {
+            let slab = std::mem::replace(&mut self.slab, Slab::with_capacity(0));
+            linger(&mut self.transport, slab, &self.session, end.clone()).await;
+        }
+        end
+    }
+}
+
+enum Followed<T> {
+    Continue(Box<Connection<T>>),
+    Ended(SessionEnd),
+}
+
+/// Reads at least one byte more.
+///
+/// # Errors
+/// Why the session is over.
+pub(super) async fn read_more(
+    source: &mut impl Source,
+    slab: &mut Slab,
+    session: &SessionHandle,
+    room: usize,
+) -> Result<usize, SessionEnd> {
+    let mut taken = std::mem::replace(slab, Slab::with_capacity(0));
+    if taken.spare() < room / 2 {
+        taken.reserve(room);
+    }
+    let (outcome, back) = source.read_or(taken, &session.cancel).await;
+    *slab = back;
+    match outcome {
+        Outcome::Done(Ok(0)) => Err(SessionEnd::PeerClosed),
+        Outcome::Done(Ok(bytes)) => Ok(bytes),
+        Outcome::Done(Err(error)) => Err(SessionEnd::Connection(error.to_string())),
+        Outcome::Cancelled => Err(ended(session)),
+    }
+}

@@ -1,0 +1,219 @@
+//! The decisions that the protocol's state machine leaves to the server: which stream, who may, and where.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use shardcast_config::Source;
+use shardcast_protocol::rtsp::{Mode, Question, StatusCode, Target};
+use shardcast_protocol::sdp;
+
+use super::connection::{Connection, Flow, Movable, Plan};
+use super::play::ReaderStart;
+use super::record::PublisherStart;
+use crate::admit::{Action, AdmitRequest, Decision, admit};
+use crate::path::{PathEntry, PathName};
+use crate::shard::{Described, Refusal};
+use crate::stream::StreamInfo;
+use std::sync::atomic::Ordering;
+
+impl<T: Movable> Connection<T> {
+    /// Decides, answers, and says what follows.
+    pub(super) async fn decide(&mut self, question: Question) -> Flow {
+        let decided = match question {
+            Question::Describe { target } => self.decide_describe(target).await,
+            Question::Announce { target, sdp } => self.decide_announce(target, sdp).await,
+            Question::Setup {
+                mode: Mode::Record, ..
+            } => Ok(Decided::respond(self.server.grant_setup(None))),
+            Question::Setup {
+                target,
+                track,
+                named_track,
+                mode: Mode::Play,
+                transport,
+            } => {
+                self.decide_setup(Question::Setup {
+                    target,
+                    track,
+                    named_track,
+                    mode: Mode::Play,
+                    transport,
+                })
+                .await
+            }
+            Question::Play { .. } => self.decide_play().await,
+            Question::Record => self.decide_record().await,
+            Question::Pause => Ok(Decided::respond(self.server.grant_pause())),
+            Question::Teardown => {
+                self.plan = Plan::Nothing;
+                Ok(Decided::respond(self.server.grant_teardown()))
+            }
+        };
+        match decided {
+            Ok(Decided::Respond(response)) => self.respond(&response).await,
+            Ok(Decided::Flow(flow)) => flow,
+            Err(status) => {
+                let response = self.server.refuse(status);
+                self.respond(&response).await
+            }
+        }
+    }
+
+    async fn decide_describe(&mut self, target: Target) -> Result<Decided, StatusCode> {
+        let (entry, described) = self.find_stream(&target).await?;
+        if self.is_better_at_owner(&entry) {
+            return Ok(Decided::Flow(
+                self.move_to(entry.owner, Question::Describe { target }),
+            ));
+        }
+        let (sdp, tracks) = (
+            Bytes::copy_from_slice(described.info.sdp().as_bytes()),
+            described.info.tracks().len(),
+        );
+        self.plan = Plan::Read { entry, described };
+        Ok(Decided::respond(self.server.grant_describe(sdp, tracks)))
+    }
+
+    async fn decide_announce(&mut self, target: Target, sdp: Bytes) -> Result<Decided, StatusCode> {
+        let name = path_name(&target)?;
+        self.admit(Action::Publish, &name, &target).await?;
+        match self
+            .shard
+            .server
+            .config
+            .load()
+            .path(name.as_str())
+            .map(|path| &path.source)
+        {
+            None => return Err(status_of(Refusal::NotConfigured)),
+            Some(Source::Elsewhere(_)) => return Err(status_of(Refusal::NotForPublishers)),
+            Some(Source::Publisher) => {}
+        }
+        let description = sdp::parse(&sdp).map_err(|_error| StatusCode::BAD_REQUEST)?;
+        let tracks = sdp::tracks(&description).map_err(|_error| StatusCode::BAD_REQUEST)?;
+        let server = &self.shard.server;
+        let owner = server
+            .directory
+            .find(&name)
+            .map_or_else(|| server.place(&name), |entry| entry.owner);
+        if self.may_move_to(owner) {
+            return Ok(Decided::Flow(
+                self.move_to(owner, Question::Announce { target, sdp }),
+            ));
+        }
+        let controls = tracks.iter().map(|track| track.control.clone()).collect();
+        let info = Arc::new(StreamInfo::new(tracks, name.as_str()));
+        self.plan = Plan::Publish { name, info };
+        Ok(Decided::respond(self.server.grant_announce(controls)))
+    }
+
+    async fn decide_setup(&mut self, question: Question) -> Result<Decided, StatusCode> {
+        let Question::Setup {
+            ref target,
+            track,
+            named_track,
+            ..
+        } = question
+        else {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        if !matches!(self.plan, Plan::Read { .. }) || self.server.setups().is_empty() {
+            let (entry, described) = self.find_stream(target).await?;
+            if self.is_better_at_owner(&entry) {
+                return Ok(Decided::Flow(self.move_to(entry.owner, question)));
+            }
+            self.plan = Plan::Read { entry, described };
+        }
+        let Plan::Read { described, .. } = &self.plan else {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        let tracks = described.info.tracks().len();
+        match (track < tracks, named_track || tracks == 1) {
+            (false, _) => Err(StatusCode::NOT_FOUND),
+            (true, false) => Err(StatusCode::AGGREGATE_OPERATION_NOT_ALLOWED),
+            (true, true) => Ok(Decided::respond(self.server.grant_setup(None))),
+        }
+    }
+
+    async fn decide_play(&mut self) -> Result<Decided, StatusCode> {
+        let Plan::Read { entry, described } = &self.plan else {
+            return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
+        };
+        let start = ReaderStart::attach(&self.shard, &self.session, entry, described).await;
+        let start = start.map_err(status_of)?;
+        Ok(Decided::Flow(Flow::Play(Box::new(start))))
+    }
+
+    /// RECORD takes the path: only now is the publisher sure to send.
+    async fn decide_record(&mut self) -> Result<Decided, StatusCode> {
+        let Plan::Publish { name, info } = &self.plan else {
+            return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
+        };
+        let start =
+            PublisherStart::publish(&self.shard, &self.session, name, info, self.has_moved).await;
+        let start = start.map_err(status_of)?;
+        let response = self.server.grant_record();
+        match self.respond(&response).await {
+            Flow::Continue => Ok(Decided::Flow(Flow::Record(Box::new(start)))),
+            closed => Ok(Decided::Flow(closed)),
+        }
+    }
+
+    async fn find_stream(
+        &self,
+        target: &Target,
+    ) -> Result<(Arc<PathEntry>, Described), StatusCode> {
+        let name = path_name(target)?;
+        self.admit(Action::Read, &name, target).await?;
+        self.shard.describe(&name).await.map_err(status_of)
+    }
+
+    async fn admit(
+        &self,
+        action: Action,
+        path: &PathName,
+        target: &Target,
+    ) -> Result<(), StatusCode> {
+        let request = AdmitRequest {
+            action,
+            path,
+            query: &target.query,
+            peer: self.session.peer,
+        };
+        match admit(request).await {
+            Decision::Admitted => Ok(()),
+        }
+    }
+
+    /// Readers gather on the owner's shard while they are few: then no batch has to cross.
+    fn is_better_at_owner(&self, entry: &PathEntry) -> bool {
+        let gather = self.shard.server.config.load().fanout.gather_readers;
+        (entry.readers.load(Ordering::Relaxed) as usize) < gather && self.may_move_to(entry.owner)
+    }
+}
+
+enum Decided {
+    Respond(shardcast_protocol::rtsp::Response),
+    Flow(Flow),
+}
+
+impl Decided {
+    fn respond(response: shardcast_protocol::rtsp::Response) -> Self {
+        Self::Respond(response)
+    }
+}
+
+fn path_name(target: &Target) -> Result<PathName, StatusCode> {
+    PathName::from_url_path(&target.path).map_err(|_error| StatusCode::NOT_FOUND)
+}
+
+fn status_of(refusal: Refusal) -> StatusCode {
+    match refusal {
+        Refusal::NotConfigured | Refusal::NoStream | Refusal::StreamChanged => {
+            StatusCode::NOT_FOUND
+        }
+        Refusal::Occupied | Refusal::NotForPublishers => StatusCode::FORBIDDEN,
+        Refusal::TooManyReaders | Refusal::TooManyPaths => StatusCode::NOT_ENOUGH_BANDWIDTH,
+        Refusal::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

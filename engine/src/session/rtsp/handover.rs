@@ -1,0 +1,98 @@
+//! A connection's move to another shard, while only requests pass: its socket, its state and the question that is open.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use shardcast_config::Choice;
+use shardcast_platform::{IdleSocket, Slab, TcpStream};
+use shardcast_protocol::rtsp::{MessageReader, Question, ServerSession};
+use shardcast_runtime::ShardId;
+
+use super::connection::{Connection, Flow, Movable, Plan};
+use crate::event::SessionEnd;
+use crate::session::listener::spawn;
+use crate::session_id::SessionId;
+use crate::shard::{Arrival, Control, SessionHandle, Shard};
+
+/// Where a connection is to go, and the question with which it goes on there.
+pub(super) struct Departure {
+    to: ShardId,
+    question: Question,
+}
+
+/// A connection on its way.
+struct Handover {
+    socket: IdleSocket,
+    session: SessionId,
+    peer: SocketAddr,
+    unread: BytesMut,
+    reader: MessageReader,
+    server: ServerSession,
+    question: Question,
+}
+
+impl<T: Movable> Connection<T> {
+    /// Whether the connection may move to that shard.
+    pub(super) fn may_move_to(&self, to: ShardId) -> bool {
+        let is_wanted = self.shard.server.config.load().fanout.move_live != Choice::No;
+        is_wanted
+            && !self.has_moved
+            && to != self.shard.id()
+            && self.shard.context.capabilities().move_live
+    }
+
+    pub(super) fn move_to(&self, to: ShardId, question: Question) -> Flow {
+        Flow::Move(Box::new(Departure { to, question }))
+    }
+
+    /// Lets go of the socket and sends the connection away. Nothing of it is in flight: the task that runs here is the only
+    /// one, and it is not reading.
+    pub(super) fn depart(self, Departure { to, question }: Departure) -> SessionEnd {
+        let Ok(socket) = self.transport.release() else {
+            return SessionEnd::Connection("the connection cannot move".into());
+        };
+        let handover = Handover {
+            socket,
+            session: self.session.id,
+            peer: self.session.peer,
+            unread: self.slab.into_bytes_mut(),
+            reader: self.reader,
+            server: self.server,
+            question,
+        };
+        self.shard
+            .context
+            .send_control(to, Control::Arrive(Box::new(handover)));
+        SessionEnd::Moved
+    }
+}
+
+impl Arrival for Handover {
+    fn arrive(self: Box<Self>, shard: &Rc<Shard>) {
+        let session = Rc::new(SessionHandle::new(
+            self.session,
+            self.peer,
+            shardcast_platform::now(),
+        ));
+        let question = self.question;
+        let transport = match <TcpStream as Movable>::adopt(self.socket) {
+            Ok(transport) => transport,
+            Err(error) => {
+                let lost = async move { SessionEnd::Connection(error.to_string()) };
+                return spawn(shard, session, lost);
+            }
+        };
+        let connection = Connection {
+            shard: shard.clone(),
+            session: session.clone(),
+            transport,
+            slab: Slab::from_bytes_mut(self.unread),
+            reader: self.reader,
+            server: self.server,
+            plan: Plan::Nothing,
+            has_moved: true,
+        };
+        spawn(shard, session, connection.run_with(question));
+    }
+}

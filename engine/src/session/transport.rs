@@ -1,0 +1,91 @@
+//! The stream under a session: plain TCP today; TLS and tunnels have the same shape.
+
+use std::io;
+
+use shardcast_platform::{
+    Cancel, Gather, IdleSocket, Outcome, ReadHalf, SendBuffer, Slab, TcpStream, WriteHalf,
+};
+
+/// What a session reads from.
+pub(crate) trait Source: 'static {
+    /// Appends what has come; see [`TcpStream::read_or`].
+    async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab);
+}
+
+/// What a session writes to.
+pub(crate) trait Sink: 'static {
+    /// One write; see [`TcpStream::write_or`].
+    async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather);
+    /// Tells the peer that nothing more comes.
+    async fn shutdown_write(&mut self) -> io::Result<()>;
+}
+
+/// A connection, whole or in halves.
+pub(crate) trait Transport: Source + Sink + Sized {
+    /// The half that reads.
+    type Source: Source;
+    /// The half that writes.
+    type Sink: Sink;
+
+    /// Takes it apart, for two tasks.
+    fn split(self) -> (Self::Source, Self::Sink);
+    /// Puts the halves together again.
+    fn reunite(source: Self::Source, sink: Self::Sink) -> Self;
+    /// Bounds what the kernel holds for a reader.
+    fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()>;
+    /// Lets go of the socket, to go on with it on another shard; itself where that cannot be.
+    fn release(self) -> Result<IdleSocket, Self>;
+}
+
+impl Source for TcpStream {
+    async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
+        Self::read_or(self, slab, cancel).await
+    }
+}
+
+impl Sink for TcpStream {
+    async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
+        Self::write_or(self, gather, cancel).await
+    }
+
+    async fn shutdown_write(&mut self) -> io::Result<()> {
+        Self::shutdown_write(self).await
+    }
+}
+
+impl Transport for TcpStream {
+    type Source = ReadHalf;
+    type Sink = WriteHalf;
+
+    fn split(self) -> (ReadHalf, WriteHalf) {
+        Self::split(self)
+    }
+
+    fn reunite(source: ReadHalf, sink: WriteHalf) -> Self {
+        Self::reunite(source, sink)
+    }
+
+    fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()> {
+        Self::bound_send_buffer(self, bound)
+    }
+
+    fn release(self) -> Result<IdleSocket, Self> {
+        Self::release(self)
+    }
+}
+
+impl Source for ReadHalf {
+    async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
+        Self::read_or(self, slab, cancel).await
+    }
+}
+
+impl Sink for WriteHalf {
+    async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
+        Self::write_or(self, gather, cancel).await
+    }
+
+    async fn shutdown_write(&mut self) -> io::Result<()> {
+        Self::shutdown_write(self).await
+    }
+}

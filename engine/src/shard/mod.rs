@@ -1,0 +1,174 @@
+//! The core of one shard: the paths that it owns, the streams that it takes from other owners for its readers, and the
+//! questions between them. Sessions call it; messages of other shards reach it through [`Shard::handle_control`] and its
+//! siblings.
+//!
+//! Invariants: a path's truth is at its owner alone; the owner pushes a batch once per shard with readers, never per
+//! reader; a control message is handled after every batch that its sender sent before it, so that the end of a stream
+//! never overtakes the stream.
+
+mod ask;
+mod coalesce;
+mod messages;
+mod owner;
+mod sessions;
+mod shared;
+mod taker;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use shardcast_runtime::local::Sender;
+use shardcast_runtime::{Guarded, Mark, ShardContext, ShardId, Stage};
+
+pub use coalesce::{CoalesceTimer, Coalesced};
+pub use messages::{
+    Answer, Arrival, AskId, Control, Described, EngineMessages, Media, PublishGrant, Question,
+    Refusal, Return,
+};
+pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
+pub use shared::{ConfigHandle, ServerState};
+
+use crate::event::SessionEnd;
+use crate::fanout::{WakeLimits, WakeQueue};
+use crate::path::PathId;
+use crate::session_id::SessionId;
+use crate::stream::Batch;
+use crate::supervise::{STAGE_COALESCE, STAGE_FANOUT, STAGE_SWEEP};
+
+use owner::OwnedPath;
+use taker::TakenPath;
+
+/// The core of one shard.
+pub struct Shard {
+    /// Its surroundings.
+    pub context: ShardContext<EngineMessages>,
+    /// What all shards share.
+    pub server: Arc<ServerState>,
+    /// The logs with news.
+    pub wake_queue: WakeQueue,
+    /// Closes batches in time.
+    pub coalesce: CoalesceTimer,
+    /// The sessions here.
+    pub sessions: Sessions,
+    state: Guarded<State>,
+}
+
+#[derive(Default)]
+struct State {
+    owned: HashMap<PathId, OwnedPath>,
+    taken: HashMap<PathId, TakenPath>,
+    asks: HashMap<AskId, Sender<Answer>>,
+    last_ask: u64,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Shard").field(&self.context.id()).finish()
+    }
+}
+
+impl Shard {
+    /// Starts the core on its shard's thread, with its fan-out and its coalescing timer.
+    #[must_use]
+    pub fn start(context: ShardContext<EngineMessages>, server: Arc<ServerState>) -> Rc<Self> {
+        let config = server.config.load();
+        let limits = WakeLimits {
+            readers: config.fanout.wake_readers,
+            bytes: config.fanout.wake_bytes,
+        };
+        let shard = Rc::new(Self {
+            wake_queue: WakeQueue::new(limits),
+            coalesce: CoalesceTimer::new(config.fanout.coalesce),
+            sessions: Sessions::default(),
+            state: context.guard(State::default()),
+            context,
+            server,
+        });
+        shard.spawn_stage(
+            STAGE_FANOUT,
+            |shard| async move { shard.wake_queue.run().await },
+        );
+        shard.spawn_stage(
+            STAGE_COALESCE,
+            |shard| async move { shard.coalesce.run().await },
+        );
+        let timeouts = Timeouts {
+            read: config.read_timeout,
+            write: config.write_timeout,
+        };
+        shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
+            shard.sessions.sweep(timeouts).await
+        });
+        shard
+    }
+
+    /// This shard.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.context.id()
+    }
+
+    /// A batch from another shard.
+    pub fn handle_media(&self, from: ShardId, media: Media) {
+        match media {
+            Media::Batch {
+                path,
+                generation,
+                batch,
+            } => self.take_batch(from, path, generation, batch),
+            Media::Ingest {
+                path,
+                publisher,
+                batch,
+            } => self.own_batch(path, publisher, batch),
+        }
+    }
+
+    /// A control message from another shard.
+    pub fn handle_control(self: &Rc<Self>, from: ShardId, control: Control) {
+        match control {
+            Control::Arrive(arrival) => arrival.arrive(self),
+            Control::Ask { id, question } => self.handle_ask(from, id, *question),
+            Control::Answer { id, answer } => self.handle_answer(id, *answer),
+            Control::Unpublish {
+                path,
+                publisher,
+                reason,
+            } => self.own_unpublish(path, publisher, reason),
+            Control::Detach {
+                path,
+                generation,
+                reader,
+                last_here,
+            } => {
+                self.own_detach(path, generation, reader, from, last_here);
+            }
+            Control::ClosePublisher { publisher } => self.close_publisher_here(publisher),
+            Control::StreamEnded {
+                path,
+                generation,
+                reason,
+            } => self.take_end(path, generation, reason),
+        }
+    }
+
+    /// A batch that another shard is done with; its memory is freed here, where it was allocated.
+    pub fn handle_return(&self, _from: ShardId, Return::Batch(batch): Return) {
+        drop::<Arc<Batch>>(batch);
+    }
+
+    fn close_publisher_here(&self, id: SessionId) {
+        if let Some(session) = self.sessions.find(id) {
+            session.end(SessionEnd::Overridden);
+        }
+    }
+
+    fn spawn_stage<F: Future<Output = ()> + 'static>(
+        self: &Rc<Self>,
+        stage: Stage,
+        run: impl FnOnce(Rc<Self>) -> F,
+    ) {
+        self.context.spawn(Mark::stage(stage), run(self.clone()));
+    }
+}

@@ -1,0 +1,453 @@
+//! The owner's side of a path: who publishes and reads, the stream's log, and which shards take it.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use shardcast_config::PathConfig;
+use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc, rtcp};
+use shardcast_runtime::ShardId;
+
+use super::{Answer, Control, Described, Media, PublishGrant, Question, Refusal, Shard, State};
+use crate::event::Event;
+use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
+use crate::path::{Occupancy, PathEntry, PathId, PublishRefusal, ReadRefusal, Seat};
+use crate::random::random_u32;
+use crate::session_id::SessionId;
+use crate::stream::{
+    Batch, BatchBuilder, Generation, Packet, PacketFlags, StreamClock, StreamInfo, TrackBase,
+    WIRE_HEADER_BYTES,
+};
+
+/// Canonical name (RFC 3550 section 6.5.1) of the reports that are made here.
+const CNAME: &str = "shardcast";
+
+/// A path that this shard owns.
+pub(super) struct OwnedPath {
+    entry: Arc<PathEntry>,
+    occupancy: Occupancy,
+    stream: Option<OwnedStream>,
+    last_generation: Generation,
+}
+
+/// A stream that this shard owns.
+struct OwnedStream {
+    described: Described,
+    log: Rc<SharedLog>,
+    takers: HashMap<ShardId, Taker>,
+    ssrcs: Vec<Ssrc>,
+    next_sequence: u64,
+}
+
+/// A shard with readers.
+#[derive(Default)]
+struct Taker {
+    /// Its ring was full: it is sent nothing before a start point.
+    is_cut: bool,
+    lost_batches: u64,
+}
+
+impl Shard {
+    /// Answers a question about a path that this shard owns.
+    pub(super) fn own_answer(&self, from: ShardId, question: Question) -> Answer {
+        match question {
+            Question::Publish {
+                entry,
+                publisher,
+                info,
+            } => self.own_publish(&entry, (publisher, from), info),
+            Question::Describe { entry } => {
+                let state = self.state.borrow();
+                let stream = state
+                    .owned
+                    .get(&entry.id)
+                    .and_then(|path| path.stream.as_ref());
+                stream.map_or(Answer::Refused(Refusal::NoStream), |stream| {
+                    Answer::Describe(stream.described.clone())
+                })
+            }
+            Question::Attach {
+                entry,
+                reader,
+                generation,
+            } => self.own_attach(&entry, (reader, from), generation),
+        }
+    }
+
+    /// A batch of the path's publisher. One of an earlier publisher is dropped.
+    pub fn own_batch(&self, path: PathId, publisher: SessionId, batch: Arc<Batch>) {
+        let mut state = self.state.borrow_mut();
+        let Some(owned) = state
+            .owned
+            .get_mut(&path)
+            .filter(|owned| owned.occupancy.is_publisher(publisher))
+        else {
+            return;
+        };
+        owned
+            .entry
+            .inbound_bytes
+            .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
+        if let Some(stream) = &mut owned.stream {
+            self.append(&owned.entry, stream, batch);
+        }
+    }
+
+    /// Ends the publisher's stream, if it is still the publisher.
+    pub(super) fn own_unpublish(&self, path: PathId, publisher: SessionId, reason: EndReason) {
+        let mut state = self.state.borrow_mut();
+        let Some(owned) = state.owned.get_mut(&path) else {
+            return;
+        };
+        if owned.occupancy.unpublish(publisher) {
+            self.end_stream(owned, reason);
+            self.remove_if_empty(&mut state, path);
+        }
+    }
+
+    /// Ends a reader of this path.
+    pub(super) fn own_detach(
+        &self,
+        path: PathId,
+        generation: Generation,
+        reader: SessionId,
+        from: ShardId,
+        last: bool,
+    ) {
+        let mut state = self.state.borrow_mut();
+        let Some(owned) = state.owned.get_mut(&path) else {
+            return;
+        };
+        owned.occupancy.detach(reader);
+        owned.note_readers();
+        if let Some(stream) = owned
+            .stream
+            .as_mut()
+            .filter(|stream| last && stream.described.generation == generation)
+        {
+            stream.takers.remove(&from);
+        }
+        self.remove_if_empty(&mut state, path);
+    }
+
+    /// A reader on the owner's own shard.
+    pub(super) fn own_attach_here(
+        &self,
+        entry: &Arc<PathEntry>,
+        reader: SessionId,
+        generation: Generation,
+    ) -> Result<Rc<SharedLog>, Refusal> {
+        let mut state = self.state.borrow_mut();
+        let max_readers = self.max_readers(entry)?;
+        let owned = state.owned.get_mut(&entry.id).ok_or(Refusal::NoStream)?;
+        owned
+            .attach((reader, self.id()), generation, max_readers)
+            .map(|stream| stream.log.clone())
+    }
+
+    fn own_attach(&self, entry: &Arc<PathEntry>, seat: Seat, generation: Generation) -> Answer {
+        let mut state = self.state.borrow_mut();
+        let attached = self.max_readers(entry).and_then(|max_readers| {
+            let owned = state.owned.get_mut(&entry.id).ok_or(Refusal::NoStream)?;
+            owned.attach(seat, generation, max_readers)
+        });
+        match attached {
+            Err(refusal) => Answer::Refused(refusal),
+            Ok(stream) => {
+                let is_new = !stream.takers.contains_key(&seat.1);
+                stream.takers.entry(seat.1).or_default();
+                let snapshot = is_new.then(|| stream.log.log.borrow().snapshot());
+                Answer::Attach {
+                    info: stream.described.info.clone(),
+                    snapshot,
+                }
+            }
+        }
+    }
+
+    fn own_publish(&self, entry: &Arc<PathEntry>, seat: Seat, info: Arc<StreamInfo>) -> Answer {
+        let config = self.server.config.load();
+        let Some(path_config) = config.path(entry.name.as_str()) else {
+            self.server.directory.remove(entry);
+            return Answer::Refused(Refusal::NotConfigured);
+        };
+        if !self.server.directory.is_current(entry) {
+            return Answer::Moved;
+        }
+        match self.begin_publishing(entry, seat, info, path_config) {
+            Err(PublishRefusal::Occupied) => Answer::Refused(Refusal::Occupied),
+            Ok((grant, overridden)) => {
+                if let Some((publisher, shard)) = overridden {
+                    self.close_publisher(publisher, shard);
+                }
+                Answer::Publish(grant)
+            }
+        }
+    }
+
+    fn begin_publishing(
+        &self,
+        entry: &Arc<PathEntry>,
+        seat: Seat,
+        info: Arc<StreamInfo>,
+        config: &PathConfig,
+    ) -> Result<(PublishGrant, Option<Seat>), PublishRefusal> {
+        let mut state = self.state.borrow_mut();
+        let owned = state.owned.entry(entry.id).or_insert_with(|| {
+            self.server.add_load(self.id());
+            OwnedPath::new(entry.clone())
+        });
+        let overridden = owned.occupancy.publish(seat, config.override_publisher)?;
+        Ok((self.begin_stream(owned, seat.0, info, config), overridden))
+    }
+
+    /// Goes on with the path's stream if the tracks are the same, else begins a new one.
+    fn begin_stream(
+        &self,
+        owned: &mut OwnedPath,
+        publisher: SessionId,
+        info: Arc<StreamInfo>,
+        config: &PathConfig,
+    ) -> PublishGrant {
+        let goes_on = owned
+            .stream
+            .as_ref()
+            .is_some_and(|stream| stream.described.info.continues_as(&info));
+        if !goes_on {
+            self.end_stream(owned, EndReason::TracksChanged);
+            let tracks = info.summary();
+            owned.last_generation.0 += 1;
+            let described = Described {
+                generation: owned.last_generation,
+                info,
+            };
+            owned.stream = Some(self.new_stream(described, config));
+            let path = owned.entry.name.clone();
+            self.server.events.publish(&Event::PathAvailable {
+                path,
+                publisher,
+                tracks,
+            });
+        }
+        let stream = owned
+            .stream
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("a stream was just begun"));
+        PublishGrant {
+            described: stream.described.clone(),
+            bases: stream.bases(),
+            first_sequence: stream.next_sequence,
+        }
+    }
+
+    fn new_stream(&self, described: Described, config: &PathConfig) -> OwnedStream {
+        let limits = log_limits(config);
+        let log = Log::new(described.info.clone(), limits);
+        OwnedStream {
+            ssrcs: described
+                .info
+                .tracks()
+                .iter()
+                .map(|_| Ssrc(random_u32()))
+                .collect(),
+            described,
+            log: SharedLog::new(log, self.context.poison()),
+            takers: HashMap::new(),
+            next_sequence: 0,
+        }
+    }
+
+    /// Adds a batch to the stream's log, wakes the readers here, and sends it once to every shard with readers.
+    fn append(&self, entry: &PathEntry, stream: &mut OwnedStream, batch: Arc<Batch>) {
+        stream.next_sequence = batch.sequence + 1;
+        let appended = stream.log.log.borrow_mut().append(batch.clone(), drop);
+        if appended == Appended::WaitsForStart {
+            return;
+        }
+        self.wake_queue.push(&stream.log);
+        let generation = stream.described.generation;
+        for (&shard, taker) in &mut stream.takers {
+            self.send_batch(entry, generation, shard, taker, &batch);
+        }
+    }
+
+    fn send_batch(
+        &self,
+        entry: &PathEntry,
+        generation: Generation,
+        to: ShardId,
+        taker: &mut Taker,
+        batch: &Arc<Batch>,
+    ) {
+        let has_start = batch
+            .start_points
+            .iter()
+            .any(|start| start.batches_back == 0);
+        if taker.is_cut && !has_start {
+            taker.lost_batches += 1;
+            return;
+        }
+        let media = Media::Batch {
+            path: entry.id,
+            generation,
+            batch: batch.clone(),
+        };
+        if self.context.send_media(to, media).is_err() {
+            taker.is_cut = true;
+            taker.lost_batches += 1;
+        } else if std::mem::take(&mut taker.is_cut) {
+            let (path, batches) = (entry.name.clone(), std::mem::take(&mut taker.lost_batches));
+            self.server.events.publish(&Event::RingFull {
+                path,
+                shard: to.index(),
+                batches,
+            });
+        }
+    }
+
+    /// Ends the path's stream: after all that was sent, its readers are told goodbye (RTCP BYE) and then closed.
+    fn end_stream(&self, owned: &mut OwnedPath, reason: EndReason) {
+        let Some(mut stream) = owned.stream.take() else {
+            return;
+        };
+        if let Some(goodbye) = goodbye(&stream.ssrcs, stream.next_sequence) {
+            self.append(&owned.entry, &mut stream, Arc::new(goodbye));
+        }
+        stream.log.log.borrow_mut().end(reason);
+        self.wake_queue.push(&stream.log);
+        let (path, generation) = (owned.entry.id, stream.described.generation);
+        for &shard in stream.takers.keys() {
+            self.context.send_control(
+                shard,
+                Control::StreamEnded {
+                    path,
+                    generation,
+                    reason,
+                },
+            );
+        }
+        self.server.events.publish(&Event::PathGone {
+            path: owned.entry.name.clone(),
+            reason,
+        });
+    }
+
+    fn close_publisher(&self, publisher: SessionId, shard: ShardId) {
+        if shard == self.id() {
+            self.close_publisher_here(publisher);
+        } else {
+            self.context
+                .send_control(shard, Control::ClosePublisher { publisher });
+        }
+    }
+
+    fn max_readers(&self, entry: &PathEntry) -> Result<usize, Refusal> {
+        let config = self.server.config.load();
+        let path = config
+            .path(entry.name.as_str())
+            .ok_or(Refusal::NotConfigured)?;
+        Ok(path.max_readers.map_or(0, std::num::NonZeroUsize::get))
+    }
+
+    fn remove_if_empty(&self, state: &mut State, path: PathId) {
+        let is_empty = state
+            .owned
+            .get(&path)
+            .is_some_and(|owned| owned.occupancy.is_empty());
+        if is_empty && let Some(owned) = state.owned.remove(&path) {
+            self.server.directory.remove(&owned.entry);
+            self.server.remove_load(self.id());
+        }
+    }
+}
+
+impl OwnedPath {
+    fn new(entry: Arc<PathEntry>) -> Self {
+        Self {
+            entry,
+            occupancy: Occupancy::default(),
+            stream: None,
+            last_generation: Generation::default(),
+        }
+    }
+
+    fn attach(
+        &mut self,
+        seat: Seat,
+        generation: Generation,
+        max_readers: usize,
+    ) -> Result<&mut OwnedStream, Refusal> {
+        let current = self
+            .stream
+            .as_ref()
+            .ok_or(Refusal::NoStream)?
+            .described
+            .generation;
+        if current != generation {
+            return Err(Refusal::StreamChanged);
+        }
+        self.occupancy
+            .attach(seat, max_readers)
+            .map_err(|ReadRefusal::TooManyReaders| Refusal::TooManyReaders)?;
+        self.note_readers();
+        self.stream.as_mut().ok_or(Refusal::NoStream)
+    }
+
+    fn note_readers(&self) {
+        let readers = u32::try_from(self.occupancy.readers()).unwrap_or(u32::MAX);
+        self.entry.readers.store(readers, Ordering::Relaxed);
+    }
+}
+
+impl OwnedStream {
+    /// Where the numbering of each track stands: its last packet in the log.
+    fn bases(&self) -> Vec<TrackBase> {
+        let log = self.log.log.borrow();
+        let base = |(track, &ssrc): (usize, &Ssrc)| TrackBase {
+            ssrc,
+            last: log
+                .batches_back()
+                .find_map(|batch| last_of_track(batch, track)),
+        };
+        self.ssrcs.iter().enumerate().map(base).collect()
+    }
+}
+
+fn last_of_track(batch: &Batch, track: usize) -> Option<(SequenceNumber, RtpTimestamp, Instant)> {
+    let is_media = |packet: &&Packet| {
+        usize::from(packet.track) == track && !packet.flags.has(PacketFlags::RTCP)
+    };
+    let packet = batch.packets.iter().rev().find(is_media)?;
+    let header = HeaderView::parse(batch.packet_bytes(packet).get(WIRE_HEADER_BYTES..)?).ok()?;
+    Some((header.sequence_number(), header.timestamp(), batch.read_at))
+}
+
+fn log_limits(config: &PathConfig) -> LogLimits {
+    LogLimits {
+        bytes: config.log_bytes,
+        age: config.log_age,
+    }
+}
+
+/// RTCP BYE of every track (RFC 3550 section 6.6), as the stream's last batch.
+fn goodbye(ssrcs: &[Ssrc], sequence: u64) -> Option<Batch> {
+    let mut builder = BatchBuilder::new(sequence);
+    for (track, &ssrc) in (0u8..).zip(ssrcs) {
+        let bye = rtcp::goodbye(ssrc, CNAME).ok()?;
+        let mut wire = BytesMut::with_capacity(WIRE_HEADER_BYTES + bye.len());
+        wire.extend_from_slice(&[b'$', track * 2 + 1]);
+        wire.extend_from_slice(&u16::try_from(bye.len()).ok()?.to_be_bytes());
+        wire.extend_from_slice(&bye);
+        builder.note(
+            wire.len(),
+            track,
+            PacketFlags::RTCP,
+            shardcast_platform::now(),
+        );
+        builder.hold(wire);
+    }
+    builder.close(StreamClock::default())
+}

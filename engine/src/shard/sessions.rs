@@ -1,0 +1,374 @@
+//! The sessions of one shard: how each is ended from outside, and the deadlines that end it.
+//!
+//! One sweep over all sessions, a few times a second, serves every deadline of theirs: a session carries no timer.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use shardcast_platform::Cancel;
+use shardcast_runtime::local::Notify;
+
+use crate::event::{Deadline, SessionEnd};
+use crate::session_id::SessionId;
+
+/// A session that neither plays nor records lives so long without a request; clients are told in `Session: ;timeout=`.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A connection that was told its end may so long read what is on the way to it.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The sweep is as fine as an eighth of the shortest timeout, within these bounds.
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(20);
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_millis(500);
+
+/// The configured timeouts.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// `readTimeout`.
+    pub read: Duration,
+    /// `writeTimeout`.
+    pub write: Duration,
+}
+
+/// What a session is doing, as far as deadlines care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Requests only.
+    Commands,
+    /// It is sent media; it need send nothing itself.
+    Playing,
+    /// It sends media.
+    Recording,
+    /// It was told its end.
+    Closing {
+        /// When.
+        since: Instant,
+    },
+}
+
+/// A session, as others on its shard see it.
+#[derive(Debug)]
+pub struct SessionHandle {
+    /// Its number.
+    pub id: SessionId,
+    /// Its peer.
+    pub peer: SocketAddr,
+    /// Raised when it is to end; every read and write of it is given this.
+    pub cancel: Cancel,
+    ended: OnceCell<SessionEnd>,
+    phase: Cell<Phase>,
+    last_request: Cell<Instant>,
+    last_media: Cell<Instant>,
+    message_begun: Cell<Option<Instant>>,
+    write: Cell<Option<WriteWatch>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct WriteWatch {
+    begun: Instant,
+    accepted: Instant,
+}
+
+impl SessionHandle {
+    /// A session that begins at `now`.
+    #[must_use]
+    pub fn new(id: SessionId, peer: SocketAddr, now: Instant) -> Self {
+        Self {
+            id,
+            peer,
+            cancel: Cancel::new(),
+            ended: OnceCell::new(),
+            phase: Cell::new(Phase::Commands),
+            last_request: Cell::new(now),
+            last_media: Cell::new(now),
+            message_begun: Cell::new(None),
+            write: Cell::new(None),
+        }
+    }
+
+    /// Ends the session: its operations are cancelled. The first reason stays.
+    pub fn end(&self, reason: SessionEnd) {
+        let _first_stays = self.ended.set(reason);
+        self.cancel.cancel();
+    }
+
+    /// The session was told its end and only reads until its peer has closed. The first reason stays.
+    pub fn linger(&self, reason: SessionEnd, now: Instant) {
+        let _first_stays = self.ended.set(reason);
+        self.phase.set(Phase::Closing { since: now });
+    }
+
+    /// Why it ended, if that was decided before.
+    #[must_use]
+    pub fn ended(&self) -> Option<&SessionEnd> {
+        self.ended.get()
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// It does something else from now on.
+    pub fn enter(&self, phase: Phase, now: Instant) {
+        self.phase.set(phase);
+        self.last_request.set(now);
+        self.last_media.set(now);
+    }
+
+    /// A request was read.
+    pub fn note_request(&self, now: Instant) {
+        self.last_request.set(now);
+    }
+
+    /// Media was read.
+    pub fn note_media(&self, now: Instant) {
+        self.last_media.set(now);
+    }
+
+    /// A message or frame has begun, or none is under way. The begin of one stays whatever drips in after it.
+    pub fn note_message(&self, is_begun: bool, now: Instant) {
+        let begun = self.message_begun.get().unwrap_or(now);
+        self.message_begun.set(is_begun.then_some(begun));
+    }
+
+    /// A whole message was read: the next one has a time of its own.
+    pub fn note_message_end(&self) {
+        self.message_begun.set(None);
+    }
+
+    /// A write begins.
+    pub fn note_write(&self, now: Instant) {
+        self.write.set(Some(WriteWatch {
+            begun: now,
+            accepted: now,
+        }));
+    }
+
+    /// The socket has accepted bytes of the write.
+    pub fn note_accepted(&self, now: Instant) {
+        self.write.set(self.write.get().map(|write| WriteWatch {
+            accepted: now,
+            ..write
+        }));
+    }
+
+    /// The write is over.
+    pub fn note_write_end(&self) {
+        self.write.set(None);
+    }
+
+    /// The deadline that has passed.
+    fn overdue(&self, now: Instant, timeouts: Timeouts) -> Option<Deadline> {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if let Some(write) = self.write.get() {
+            if since(write.accepted) > timeouts.write {
+                return Some(Deadline::WriteStuck);
+            }
+            if since(write.begun) > 2 * timeouts.write {
+                return Some(Deadline::WriteTooLong);
+            }
+        }
+        if self
+            .message_begun
+            .get()
+            .is_some_and(|begun| since(begun) > timeouts.read)
+        {
+            return Some(Deadline::MessageUnfinished);
+        }
+        match self.phase.get() {
+            Phase::Commands => {
+                (since(self.last_request.get()) > IDLE_TIMEOUT).then_some(Deadline::Idle)
+            }
+            Phase::Recording => {
+                (since(self.last_media.get()) > timeouts.read).then_some(Deadline::PublisherSilent)
+            }
+            Phase::Closing { since: begun } => {
+                (since(begun) > LINGER_TIMEOUT).then_some(Deadline::Idle)
+            }
+            Phase::Playing => None,
+        }
+    }
+}
+
+/// All sessions of a shard.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    all: RefCell<HashMap<SessionId, Rc<SessionHandle>>>,
+    changed: Notify,
+    is_draining: Cell<bool>,
+}
+
+impl Sessions {
+    /// Adds a session.
+    pub fn insert(&self, session: Rc<SessionHandle>) {
+        if self.is_draining.get() {
+            session.end(SessionEnd::Shutdown);
+        }
+        self.all.borrow_mut().insert(session.id, session);
+    }
+
+    /// Takes a session out.
+    pub fn remove(&self, id: SessionId) {
+        self.all.borrow_mut().remove(&id);
+        self.changed.notify();
+    }
+
+    /// The session of this number.
+    #[must_use]
+    pub fn find(&self, id: SessionId) -> Option<Rc<SessionHandle>> {
+        self.all.borrow().get(&id).cloned()
+    }
+
+    /// Number of sessions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
+    /// No session is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends every session but those that play, and every one that comes; those that play end with their streams.
+    pub fn begin_drain(&self) {
+        self.is_draining.set(true);
+        let all: Vec<_> = self.all.borrow().values().cloned().collect();
+        for session in all
+            .iter()
+            .filter(|session| session.phase() != Phase::Playing)
+        {
+            session.end(SessionEnd::Shutdown);
+        }
+    }
+
+    /// Resolves when no session is left.
+    pub async fn drained(&self) {
+        while !self.is_empty() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Ends the sessions whose deadline has passed, for as long as the shard lives.
+    pub async fn sweep(&self, timeouts: Timeouts) {
+        let interval =
+            (timeouts.read.min(timeouts.write) / 8).clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX);
+        loop {
+            shardcast_platform::sleep(interval).await;
+            self.end_overdue(shardcast_platform::now(), timeouts);
+        }
+    }
+
+    fn end_overdue(&self, now: Instant, timeouts: Timeouts) {
+        let all = self.all.borrow();
+        for session in all.values() {
+            if let Some(deadline) = session.overdue(now, timeouts) {
+                session.end(SessionEnd::TimedOut(deadline));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        read: Duration::from_secs(10),
+        write: Duration::from_secs(10),
+    };
+
+    fn session(begin: Instant) -> SessionHandle {
+        SessionHandle::new(SessionId::new(1), ([127, 0, 0, 1], 1).into(), begin)
+    }
+
+    fn after(begin: Instant, seconds: u64) -> Instant {
+        begin + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_reader_that_plays_need_send_nothing() {
+        let begin = Instant::now();
+        let session = session(begin);
+        session.enter(Phase::Playing, begin);
+        assert_eq!(session.overdue(after(begin, 100_000), TIMEOUTS), None);
+    }
+
+    #[test]
+    fn a_session_without_media_ends_after_a_minute_without_a_request() {
+        let begin = Instant::now();
+        let session = session(begin);
+        session.note_request(after(begin, 30));
+        assert_eq!(session.overdue(after(begin, 90), TIMEOUTS), None);
+        assert_eq!(
+            session.overdue(after(begin, 91), TIMEOUTS),
+            Some(Deadline::Idle)
+        );
+    }
+
+    #[test]
+    fn a_publisher_that_sends_nothing_ends_after_the_read_timeout() {
+        let begin = Instant::now();
+        let session = session(begin);
+        session.enter(Phase::Recording, begin);
+        session.note_media(after(begin, 5));
+        assert_eq!(session.overdue(after(begin, 15), TIMEOUTS), None);
+        assert_eq!(
+            session.overdue(after(begin, 16), TIMEOUTS),
+            Some(Deadline::PublisherSilent)
+        );
+    }
+
+    #[test]
+    fn a_message_that_drips_in_has_one_deadline_from_its_begin() {
+        let begin = Instant::now();
+        let session = session(begin);
+        for second in 0..11 {
+            session.note_message(true, after(begin, second));
+        }
+        assert_eq!(
+            session.overdue(after(begin, 11), TIMEOUTS),
+            Some(Deadline::MessageUnfinished)
+        );
+        session.note_message(false, after(begin, 11));
+        assert_eq!(session.overdue(after(begin, 12), TIMEOUTS), None);
+    }
+
+    #[test]
+    fn a_write_ends_the_session_when_stuck_or_when_it_lasts_twice_as_long() {
+        let begin = Instant::now();
+        let session = session(begin);
+        session.enter(Phase::Playing, begin);
+        session.note_write(begin);
+        assert_eq!(
+            session.overdue(after(begin, 11), TIMEOUTS),
+            Some(Deadline::WriteStuck)
+        );
+        for second in 1..=20 {
+            session.note_accepted(after(begin, second));
+            assert_eq!(session.overdue(after(begin, second), TIMEOUTS), None);
+        }
+        session.note_accepted(after(begin, 21));
+        assert_eq!(
+            session.overdue(after(begin, 21), TIMEOUTS),
+            Some(Deadline::WriteTooLong)
+        );
+        session.note_write_end();
+        assert_eq!(session.overdue(after(begin, 99), TIMEOUTS), None);
+    }
+
+    #[test]
+    fn the_first_reason_of_an_end_stays() {
+        let session = session(Instant::now());
+        session.linger(SessionEnd::Teardown, Instant::now());
+        session.end(SessionEnd::Shutdown);
+        assert_eq!(session.ended(), Some(&SessionEnd::Teardown));
+        assert!(session.cancel.is_cancelled());
+    }
+}

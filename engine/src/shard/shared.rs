@@ -1,0 +1,70 @@
+//! What all shards share: the configuration, the directory of paths, the events and the sessions' records. Nothing here is
+//! touched on the packet's way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use shardcast_config::Config;
+use shardcast_runtime::{ShardId, place};
+
+use crate::event::EventBus;
+use crate::path::{Directory, PathName};
+use crate::record::SessionRecords;
+
+/// The configuration in force. A shard sees a change at its next look.
+pub type ConfigHandle = Arc<ArcSwap<Config>>;
+
+/// Shared by all shards.
+#[derive(Debug)]
+pub struct ServerState {
+    /// The configuration.
+    pub config: ConfigHandle,
+    /// Who owns which path.
+    pub directory: Directory,
+    /// What happens.
+    pub events: EventBus,
+    /// What is counted of sessions.
+    pub records: SessionRecords,
+    /// Sessions and paths of each shard.
+    loads: Vec<AtomicU32>,
+}
+
+impl ServerState {
+    /// For so many shards, with these listeners of events.
+    #[must_use]
+    pub fn new(config: ConfigHandle, shards: usize, events: EventBus) -> Self {
+        Self {
+            config,
+            directory: Directory::default(),
+            events,
+            records: SessionRecords::default(),
+            loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+
+    /// The shard for a new path.
+    #[must_use]
+    pub fn place(&self, name: &PathName) -> ShardId {
+        let loads: Vec<u32> = self
+            .loads
+            .iter()
+            .map(|load| load.load(Ordering::Relaxed))
+            .collect();
+        place(name.as_str(), &loads)
+    }
+
+    /// A session or path begins on this shard.
+    pub fn add_load(&self, shard: ShardId) {
+        if let Some(load) = self.loads.get(shard.index()) {
+            load.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A session or path ends on this shard.
+    pub fn remove_load(&self, shard: ShardId) {
+        if let Some(load) = self.loads.get(shard.index()) {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the server counts, at one moment: per shard, path and session. API, metrics and tests feed on it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use shardcast_runtime::ShardSnapshot;
+
+use crate::path::PathName;
+use crate::record::{Role, SessionRecord};
+use crate::session_id::SessionId;
+use crate::shard::ServerState;
+
+/// All counters.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// In the order of the shards.
+    pub shards: Vec<ShardSnapshot>,
+    /// Ordered by name.
+    pub paths: Vec<PathSnapshot>,
+    /// Sessions that publish or read, ordered by number.
+    pub sessions: Vec<SessionSnapshot>,
+}
+
+/// One path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathSnapshot {
+    /// Its name.
+    pub name: PathName,
+    /// The shard that owns it.
+    pub owner: usize,
+    /// Readers on all shards.
+    pub readers: u32,
+    /// Bytes that publishers brought.
+    pub inbound_bytes: u64,
+    /// Bytes that readers' sockets accepted.
+    pub outbound_bytes: u64,
+}
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSnapshot {
+    /// Its number.
+    pub id: SessionId,
+    /// What it does.
+    pub role: Role,
+    /// Its peer.
+    pub peer: SocketAddr,
+    /// Its path.
+    pub path: PathName,
+    /// The shard that serves it.
+    pub shard: usize,
+    /// Bytes read.
+    pub inbound_bytes: u64,
+    /// Bytes accepted by its socket.
+    pub outbound_bytes: u64,
+    /// Packets taken from it, or taken for it.
+    pub packets: u64,
+    /// Packets of it that were refused.
+    pub refused_packets: u64,
+    /// Bytes of the log that it was not given.
+    pub dropped_bytes: u64,
+    /// How often it was moved forward.
+    pub drops: u64,
+}
+
+impl Snapshot {
+    /// Reads all counters. They are read one after the other while the shards go on.
+    #[must_use]
+    pub(crate) fn take(state: &ServerState, shards: Vec<ShardSnapshot>) -> Self {
+        let mut sessions: Vec<SessionSnapshot> = state
+            .records
+            .all()
+            .iter()
+            .map(|record| session(record))
+            .collect();
+        sessions.sort_by_key(|session| session.id);
+        let mut paths: Vec<PathSnapshot> = state
+            .directory
+            .entries()
+            .iter()
+            .map(|entry| path(entry, &sessions))
+            .collect();
+        paths.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            shards,
+            paths,
+            sessions,
+        }
+    }
+}
+
+fn path(entry: &crate::path::PathEntry, sessions: &[SessionSnapshot]) -> PathSnapshot {
+    let readers = sessions
+        .iter()
+        .filter(|session| session.role == Role::Reader && session.path == entry.name);
+    let living: u64 = readers.map(|session| session.outbound_bytes).sum();
+    PathSnapshot {
+        name: entry.name.clone(),
+        owner: entry.owner.index(),
+        readers: entry.readers.load(Ordering::Relaxed),
+        inbound_bytes: entry.inbound_bytes.load(Ordering::Relaxed),
+        outbound_bytes: entry.ended_outbound_bytes.load(Ordering::Relaxed) + living,
+    }
+}
+
+fn session(record: &SessionRecord) -> SessionSnapshot {
+    SessionSnapshot {
+        id: record.id,
+        role: record.role,
+        peer: record.peer,
+        path: record.path.clone(),
+        shard: record.shard,
+        inbound_bytes: record.inbound_bytes.value(),
+        outbound_bytes: record.outbound_bytes.value(),
+        packets: record.packets.value(),
+        refused_packets: record.refused_packets.value(),
+        dropped_bytes: record.dropped_bytes.value(),
+        drops: record.drops.value(),
+    }
+}
