@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use shardcast_platform::{
     AcceptOutcome, Bound, Cancel, Driver, DriverRequest, Gather, ListenAddress, Slab, Slice,
-    TcpListener, TcpStream, bind, block_on, choose_driver,
+    TcpListener, TcpStream, bind, block_on, choose_driver, sleep,
 };
 
 /// After this a test is stuck: generous, for slow machines and emulation.
@@ -139,5 +140,61 @@ pub(crate) async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
         if result.expect("it reads") == 0 {
             return slab.filled().to_vec();
         }
+    }
+}
+
+/// The numbers as four bytes each: any loss, repetition or exchange of bytes shows.
+pub(crate) fn numbered(numbers: Range<u32>) -> Vec<u8> {
+    numbers.flat_map(u32::to_be_bytes).collect()
+}
+
+/// Waits for something that another thread or the kernel does; the caller looks whether it is done.
+pub(crate) async fn sleep_ms(milliseconds: u64) {
+    sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// A thread with the other end of a connection, which knows nothing of the platform.
+pub(crate) struct StdPeer(thread::JoinHandle<()>);
+
+impl StdPeer {
+    /// Waits for its end without blocking the loop, and passes its panic on.
+    pub(crate) async fn ended(self) {
+        while !self.0.is_finished() {
+            sleep_ms(1).await;
+        }
+        if let Err(panic) = self.0.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// A stream whose other end a thread has.
+pub(crate) async fn with_std_peer(
+    peer: impl FnOnce(std::net::TcpStream) + Send + 'static,
+) -> (TcpStream, StdPeer) {
+    let listener = listener();
+    let address = listener.local_addr().expect("it listens");
+    let thread = thread::spawn(move || {
+        peer(std::net::TcpStream::connect(address).expect("it connects"));
+    });
+    (accept(&listener).await, StdPeer(thread))
+}
+
+/// A small generator for choices that a test makes; it always makes the same ones.
+pub(crate) struct Choices(u64);
+
+impl Choices {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        // Knuth's constants; the upper bits are the good ones.
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
     }
 }

@@ -23,7 +23,7 @@ const END_TURNS: usize = 16;
 const END_WAIT: Duration = Duration::from_secs(1);
 
 thread_local! {
-    static TASKS: RefCell<Tasks> = const { RefCell::new(Tasks::new()) };
+    static TASKS: RefCell<Tasks> = const { RefCell::new(Tasks::new(0)) };
 }
 
 /// The tasks of this thread's loop, by key. How many there are is the caller's to bound.
@@ -32,15 +32,18 @@ struct Tasks {
     free: Vec<usize>,
     alive: usize,
     ending: bool,
+    /// Counts the thread's loops: what a loop that panicked left behind is none of the next one's.
+    epoch: u64,
 }
 
 impl Tasks {
-    const fn new() -> Self {
+    const fn new(epoch: u64) -> Self {
         Self {
             wakers: Vec::new(),
             free: Vec::new(),
             alive: 0,
             ending: false,
+            epoch,
         }
     }
 
@@ -53,20 +56,34 @@ impl Tasks {
         key
     }
 
-    fn leave(&mut self, key: usize) -> Option<Waker> {
+    fn leave(&mut self, epoch: u64, key: Option<usize>) -> Option<Waker> {
+        if epoch != self.epoch {
+            return None;
+        }
+        self.alive -= 1;
+        let key = key?;
         self.free.push(key);
         self.wakers[key].take()
     }
 }
 
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
-    TASKS.with_borrow_mut(|tasks| tasks.alive += 1);
+    let epoch = TASKS.with_borrow_mut(|tasks| {
+        tasks.alive += 1;
+        tasks.epoch
+    });
+    let task = Task {
+        epoch,
+        key: None,
+        future,
+    };
     // Dropping the handle detaches the task.
-    drop(monoio::spawn(Task { key: None, future }));
+    drop(monoio::spawn(task));
 }
 
 pub(super) fn reset() {
-    let left = TASKS.replace(Tasks::new());
+    let next = Tasks::new(TASKS.with_borrow(|tasks| tasks.epoch + 1));
+    let left = TASKS.replace(next);
     drop(left);
 }
 
@@ -96,6 +113,7 @@ fn is_quiet() -> bool {
 
 pin_project! {
     struct Task<F> {
+        epoch: u64,
         key: Option<usize>,
         #[pin]
         future: F,
@@ -103,12 +121,12 @@ pin_project! {
 
     impl<F> PinnedDrop for Task<F> {
         fn drop(this: Pin<&mut Self>) {
-            let key = *this.project().key;
+            let this = this.project();
+            let (epoch, key) = (*this.epoch, *this.key);
             // The thread may be ending, and its locals with it.
             let _ = TASKS.try_with(|tasks| {
                 let mut tasks = tasks.borrow_mut();
-                tasks.alive = tasks.alive.saturating_sub(1);
-                let waker = key.and_then(|key| tasks.leave(key));
+                let waker = tasks.leave(epoch, key);
                 drop(tasks);
                 drop(waker);
             });

@@ -45,13 +45,21 @@ struct Turn {
 
 pub(crate) async fn yield_now() {
     let turn = current();
-    let mut until = None;
+    let until = turn.number.get() + 1;
+    let mut enlisted: Option<Waker> = None;
     poll_fn(|context| {
-        let until = *until.get_or_insert(turn.number.get() + 1);
         if turn.number.get() >= until {
             return Poll::Ready(());
         }
-        turn.enlist(context.waker());
+        // A second poll before its turn must not ask for another poll of the main future: if that
+        // is what yields here, it would be polled for ever.
+        if !enlisted
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
+            turn.enlist(context.waker());
+            enlisted = Some(context.waker().clone());
+        }
         Poll::Pending
     })
     .await;
