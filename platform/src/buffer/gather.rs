@@ -104,6 +104,7 @@ impl Gather {
     }
 
     /// The first slice, which alone is a plain send.
+    #[cfg(any(unix, feature = "windows-monoio"))]
     pub(crate) fn front(&self) -> Option<&Slice> {
         self.slices.front()
     }

@@ -7,7 +7,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use monoio::buf::{IoBuf, IoBufMut, IoVecBuf};
+#[cfg(unix)]
+use monoio::buf::IoVecBuf;
+use monoio::buf::{IoBuf, IoBufMut};
 
 use super::stream::Socket;
 use crate::buffer::{Gather, Slab, Slice};

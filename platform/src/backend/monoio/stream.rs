@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 
 use monoio::BufResult;
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, CancelableAsyncWriteRent, Canceller,
+    AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, CancelableAsyncWriteRent,
+    Canceller,
 };
 use pin_project_lite::pin_project;
 use socket2::SockRef;
@@ -215,35 +216,45 @@ impl WriteHalf {
     }
 }
 
-/// One slice goes as a plain send, which costs the kernel less than an array of one. On Windows
-/// the first slice always does: this backend is there to be watched, not to be fast.
+/// One slice goes as a plain send, which costs the kernel less than an array of one.
 fn is_plain_send(gather: &Gather) -> bool {
-    gather.len() == 1 || cfg!(windows)
+    gather.len() == 1
 }
 
 #[cfg(unix)]
-use self::vectored::{write_vectored, write_vectored_or};
+fn write_vectored(
+    stream: &mut monoio::net::TcpStream,
+    lent: Lent<Gather>,
+) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
+    stream.writev(lent)
+}
 
 #[cfg(unix)]
-mod vectored {
-    use monoio::io::CancelHandle;
+fn write_vectored_or(
+    stream: &mut monoio::net::TcpStream,
+    lent: Lent<Gather>,
+    handle: CancelHandle,
+) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
+    stream.cancelable_writev(lent, handle)
+}
 
-    use super::*;
+/// The first slice alone: on Windows this backend is there to be watched, not to be fast.
+#[cfg(windows)]
+fn write_vectored(
+    stream: &mut monoio::net::TcpStream,
+    lent: Lent<Gather>,
+) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
+    stream.write(lent)
+}
 
-    pub(super) fn write_vectored(
-        stream: &mut monoio::net::TcpStream,
-        lent: Lent<Gather>,
-    ) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
-        stream.writev(lent)
-    }
-
-    pub(super) fn write_vectored_or(
-        stream: &mut monoio::net::TcpStream,
-        lent: Lent<Gather>,
-        handle: CancelHandle,
-    ) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
-        stream.cancelable_writev(lent, handle)
-    }
+/// As above.
+#[cfg(windows)]
+fn write_vectored_or(
+    stream: &mut monoio::net::TcpStream,
+    lent: Lent<Gather>,
+    handle: CancelHandle,
+) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
+    stream.cancelable_write(lent, handle)
 }
 
 pin_project! {
