@@ -9,7 +9,7 @@ use shardcast_platform::{Capabilities, Driver};
 use crate::bells::Bells;
 use crate::counters::ShardCounters;
 use crate::guarded::{Guarded, Poison};
-use crate::mailbox::{Outbox, Rtrb};
+use crate::mailbox::{Outbox, Rtrb, SPILL_MESSAGES_MAX};
 use crate::mark::{Mark, Stage};
 use crate::scope::Scope;
 use crate::supervise::Supervised;
@@ -109,17 +109,23 @@ impl<M: Messages> ShardContext<M> {
     }
 
     /// Sends a control message to another shard. Never waits and never fails: what does not fit waits in this
-    /// shard's spill list and goes first, in order.
+    /// shard's spill list and goes first, in order. A list over its maximum (4 million messages) is a
+    /// shard's panic.
     ///
     /// # Panics
     /// If `to` is this shard.
     pub fn send_control(&self, to: ShardId, message: M::Control) {
-        let spilled = self.inner.outbox.send_control(to, message).length;
+        let spilled = self.inner.outbox.send_control(to, message);
         let counters = self.stats();
         counters.control_sent.add(1);
         counters.control_spilled.add(u64::from(spilled > 0));
         counters.control_spill_max.raise(spilled as u64);
         self.inner.bells.mark(to);
+        if spilled > SPILL_MESSAGES_MAX {
+            self.inner.scope.handle_shard_panic(format!(
+                "control messages to shard {to} run away: {spilled} wait for it"
+            ));
+        }
     }
 
     /// Sends something home to another shard; dropped here, and counted, when the ring is full.

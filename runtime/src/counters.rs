@@ -102,9 +102,9 @@ counters! {
     return_depth_max,
     /// Times that this shard really woke a sleeping one.
     doorbells_rung,
-    /// Times that this shard's inbox went to sleep and was woken.
+    /// Times that this shard's inbox waited for its doorbell and went on.
     wakes,
-    /// Supervised tasks alive now, sessions included.
+    /// Tasks alive now: sessions, other tasks, and the runtime's own two.
     tasks,
     /// Sessions alive now.
     sessions,

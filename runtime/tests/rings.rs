@@ -2,11 +2,13 @@
 
 mod testing;
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use shardcast_platform::yield_now;
-use shardcast_runtime::{Exit, Full, Hooks, Mark, Options, Stage};
-use testing::{Behaviour, Parcel, drivers, idle, options, reports, script, shard, start};
+use shardcast_platform::{DriverRequest, yield_now};
+use shardcast_runtime::{Exit, Full, Hooks, Mark, Options, Runtime, Stage};
+use testing::{Behaviour, Parcel, Scripted, drivers, idle, options, reports, script, shard, start};
 
 const SENDER: Mark = Mark::stage(Stage::engine(0));
 
@@ -127,11 +129,53 @@ fn a_full_media_ring_is_counted_and_never_blocks_the_sender() {
 }
 
 #[test]
+fn a_spill_list_at_its_maximum_is_kept_and_one_more_is_a_shards_panic() {
+    const RING: u64 = 1024;
+    const SPILL_MAX: u64 = 4 << 20;
+    let (panics, told) = reports();
+    let hooks = Hooks {
+        on_shard_panic: Arc::new(move |panic| {
+            panics.send(panic.message).expect("the test listens");
+        }),
+        ..Hooks::default()
+    };
+    let (sent, all_sent) = reports();
+    let (release, held) = channel::<()>();
+    let sender = script(move |context| {
+        for number in 0..RING + SPILL_MAX {
+            context.send_control(shard(1), number);
+        }
+        sent.send(context.stats().control_spill_max.value())
+            .expect("the test listens");
+        context.send_control(shard(1), 0);
+        Behaviour::default()
+    });
+    let receiver = script(move |_| {
+        // Held until the test has seen both.
+        held.recv().expect("the test releases");
+        Behaviour::default()
+    });
+    let options = options(2, DriverRequest::Auto);
+    let starting = std::thread::spawn(move || {
+        Runtime::start::<Scripted, Infallible>(options, hooks, |_| Ok(vec![sender, receiver]))
+            .is_err()
+    });
+    assert_eq!(all_sent.next(), SPILL_MAX);
+    let expected = format!(
+        "control messages to shard 1 run away: {} wait for it",
+        SPILL_MAX + 1
+    );
+    assert_eq!(told.next(), expected);
+    release.send(()).expect("the receiver is held");
+    assert!(starting.join().is_ok());
+}
+
+#[test]
 fn a_full_return_ring_frees_the_chunk_where_it_is() {
     const MESSAGES: u64 = 1000;
     for driver in drivers() {
+        let (sent, all_sent) = reports();
         let (dropped, reports) = reports();
-        let (sent, all_sent) = testing::reports();
         let (release, held) = channel::<()>();
         let sender = script(move |context| {
             for number in 0..MESSAGES {

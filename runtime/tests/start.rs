@@ -21,7 +21,7 @@ fn refused(options: Options) -> StartError<Infallible> {
     let result = Runtime::start::<Scripted, Infallible>(options, Hooks::default(), |_| {
         unreachable!("no seed is made for options that are wrong")
     });
-    result.err().expect("these options are wrong")
+    result.expect_err("these options are wrong")
 }
 
 #[test]

@@ -13,9 +13,12 @@ use super::ring::RingWriter;
 use super::sync::{AtomicBool, Ordering, fence};
 
 /// Most messages in one spill list. A session has at most 4 control messages outstanding and a process at most a
-/// million descriptors, so a longer list is a bug of ours (a loop of messages), not load; it ends the process
-/// rather than its memory.
+/// million descriptors, so a longer list is a bug of ours (a loop of messages), not load; the context makes it a
+/// shard's panic, before it takes the machine's memory.
 pub(crate) const SPILL_MESSAGES_MAX: usize = 4 << 20;
+
+/// Slots of a spill list that are kept once it is empty again; what a rare burst took beyond is given back.
+const SPILL_KEPT: usize = 1024;
 
 /// Set by the sender of a full ring, taken by its reader when that has made room.
 #[derive(Debug, Default)]
@@ -73,10 +76,6 @@ impl<T, W: RingWriter<T>> LosslessWriter<T, W> {
                 Err(item) => self.spill.push_back(item),
             }
         } else {
-            assert!(
-                self.spill.len() < SPILL_MESSAGES_MAX,
-                "control messages run away: a spill list is full"
-            );
             self.spill.push_back(item);
         }
         if !self.appetite.is_asked() {
@@ -113,7 +112,11 @@ impl<T, W: RingWriter<T>> LosslessWriter<T, W> {
                 break;
             }
         }
-        before - self.spill.len()
+        let moved = before - self.spill.len();
+        if self.spill.is_empty() && moved > 0 {
+            self.spill.shrink_to(SPILL_KEPT);
+        }
+        moved
     }
 }
 

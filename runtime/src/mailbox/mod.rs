@@ -11,6 +11,7 @@ mod ring;
 mod sync;
 
 pub(crate) use inbox::{Delivery, Drained, Inbox};
+pub(crate) use lossless::SPILL_MESSAGES_MAX;
 pub(crate) use outbox::Outbox;
 pub(crate) use ring::{Rings, Rtrb};
 
@@ -56,5 +57,7 @@ fn link<M: Messages, K: Rings>(media_ring: usize) -> (Outlet<M, K>, Inlet<M, K>)
     )
 }
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;

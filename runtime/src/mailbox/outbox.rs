@@ -28,13 +28,6 @@ impl<M: Messages, K: Rings> Outlet<M, K> {
     }
 }
 
-/// What a send of a control message found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Spilled {
-    /// Length of the spill list afterwards; 0 when the message is in the ring.
-    pub(crate) length: usize,
-}
-
 /// All outlets of one shard. Shared by the shard's tasks; a borrow lasts for one push and no message is dropped
 /// inside it, so that a message's `Drop` may send.
 pub(crate) struct Outbox<M: Messages, K: Rings> {
@@ -66,13 +59,12 @@ impl<M: Messages, K: Rings> Outbox<M, K> {
             .map_err(Full)
     }
 
-    /// Sends a control message, by way of the spill list if it must be.
-    pub(crate) fn send_control(&self, to: ShardId, message: M::Control) -> Spilled {
+    /// Sends a control message, by way of the spill list if it must be. Returns that list's length
+    /// afterwards; 0 when everything is in the ring.
+    pub(crate) fn send_control(&self, to: ShardId, message: M::Control) -> usize {
         let mut outlet = self.outlet(to).borrow_mut();
         outlet.control.send(message);
-        Spilled {
-            length: outlet.control.spilled(),
-        }
+        outlet.control.spilled()
     }
 
     /// Sends a chunk home, or gives it back when the ring is full.

@@ -32,7 +32,7 @@ fn numbers(inbox: &mut Inbox<Numbers, Rtrb>) -> Vec<(usize, char, u32)> {
 #[test]
 fn a_message_reaches_the_shard_it_was_sent_to_and_no_other() {
     let mut mesh = mesh::<Numbers, Rtrb>(3, 8);
-    assert_eq!(mesh[2].0.send_control(shard(0), 20).length, 0);
+    assert_eq!(mesh[2].0.send_control(shard(0), 20), 0);
     assert!(mesh[1].0.send_media(shard(0), 10).is_ok());
     assert!(mesh[0].0.send_return(shard(2), Box::new(2)).is_ok());
     let mut received = numbers(&mut mesh[0].1);
