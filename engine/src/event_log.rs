@@ -10,7 +10,7 @@ pub(crate) fn write_all(events: &EventReceiver) {
         match received {
             Some(Received::Event(event)) => write(&event),
             Some(Received::Missed(count)) => {
-                tracing::warn!("{count} events were lost: the log is too slow")
+                tracing::warn!("{count} events were lost: the log is too slow");
             }
             None => {}
         }
@@ -21,16 +21,16 @@ fn write(event: &Event) {
     match event {
         Event::ConnectionOpened { peer } => tracing::info!("[RTSP] [conn {peer}] opened"),
         Event::ConnectionClosed { peer, reason } => {
-            tracing::info!("[RTSP] [conn {peer}] closed: {reason}")
+            tracing::info!("[RTSP] [conn {peer}] closed: {reason}");
         }
         Event::AcceptFailed { error } => {
-            tracing::error!("[RTSP] cannot accept connections: {error}")
+            tracing::error!("[RTSP] cannot accept connections: {error}");
         }
         Event::PathAvailable { path, tracks, .. } => {
-            tracing::info!("[path {path}] stream is available and online, {tracks}")
+            tracing::info!("[path {path}] stream is available and online, {tracks}");
         }
         Event::PathGone { path, reason } => {
-            tracing::info!("[path {path}] stream is no longer available: {reason}")
+            tracing::info!("[path {path}] stream is no longer available: {reason}");
         }
         Event::PublisherBegan {
             session,

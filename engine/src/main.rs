@@ -164,7 +164,7 @@ fn watch_signals(server: ServerHandle) -> anyhow::Result<()> {
     let is_ending = AtomicBool::new(false);
     let watch = shardcast_platform::watch_signals(move |signal| match signal {
         Signal::Hangup => {
-            tracing::warn!("reload is not supported yet; the configuration stays as it is")
+            tracing::warn!("reload is not supported yet; the configuration stays as it is");
         }
         Signal::Interrupt | Signal::Terminate | Signal::CtrlBreak => {
             if is_ending.swap(true, Ordering::Relaxed) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Random and unique in the process; shown as eight hexadecimal digits, as operators know them from log lines.
+/// Random and unique in the process; shown as its first eight hexadecimal digits, as operators know them from log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct SessionId(u64);
 
@@ -22,6 +22,6 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
+        write!(f, "{:08x}", self.0 >> 32)
     }
 }

@@ -7,11 +7,12 @@ use bytes::BytesMut;
 use shardcast_protocol::codec::AccessUnitTracker;
 use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
 use shardcast_protocol::container::rtp::{HeaderView, HeaderViewMut};
+use shardcast_protocol::sdp::TrackDescription;
 
 use crate::event::RefusedPacket;
 use crate::stream::{
     Batch, BatchBuilder, Numbering, PacketFlags, StartPoint, StreamClock, StreamInfo, TrackBase,
-    TrackClock, WIRE_HEADER_BYTES,
+    WIRE_HEADER_BYTES,
 };
 
 /// What a publisher sends, on its way into batches.
@@ -43,21 +44,14 @@ impl Publication {
         first_sequence: u64,
         batch_bytes_max: usize,
     ) -> Self {
-        let door =
-            |(track, base): (&shardcast_protocol::sdp::TrackDescription, &TrackBase)| TrackDoor {
-                numbering: Numbering::new(*base, track.clock_rate),
-                tracker: track.access_unit_tracker(),
-                unit_start: (first_sequence, 0),
-            };
-        let clock = |track: &shardcast_protocol::sdp::TrackDescription| TrackClock {
-            clock_rate: track.clock_rate,
-            ..TrackClock::default()
+        let door = |(track, base): (&TrackDescription, &TrackBase)| TrackDoor {
+            numbering: Numbering::new(*base, track.clock_rate),
+            tracker: track.access_unit_tracker(),
+            unit_start: (first_sequence, 0),
         };
         Self {
             tracks: info.tracks().iter().zip(bases).map(door).collect(),
-            clock: StreamClock {
-                tracks: info.tracks().iter().map(clock).collect(),
-            },
+            clock: StreamClock::begin(&info, bases),
             builder: BatchBuilder::new(first_sequence),
             batch_bytes_max,
             is_unit_complete: false,
@@ -95,9 +89,6 @@ impl Publication {
         header.set_ssrc(door.numbering.ssrc());
         header.set_sequence_number(sequence);
         header.set_timestamp(timestamp);
-        if let Some(clock) = self.clock.tracks.get_mut(track) {
-            clock.arrival.get_or_insert((now, timestamp));
-        }
         self.note_unit(track, unit);
         self.note(track, false, frame, flags_of(unit), now);
         Ok(())
@@ -230,7 +221,7 @@ fn flags_of(unit: shardcast_protocol::codec::PacketFlags) -> PacketFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shardcast_protocol::container::rtp::Ssrc;
+    use shardcast_protocol::container::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 
     const SPS: &[u8] = &[0x67, 1, 2, 3];
     const IDR: &[u8] = &[0x65, 0x88, 1, 2];
@@ -242,16 +233,13 @@ mod tests {
         let tracks = shardcast_protocol::sdp::parse(sdp.as_bytes())
             .and_then(|sdp| shardcast_protocol::sdp::tracks(&sdp));
         let info = Arc::new(StreamInfo::new(tracks.unwrap(), "test"));
-        let bases = [
-            TrackBase {
-                ssrc: Ssrc(7),
-                last: None,
-            },
-            TrackBase {
-                ssrc: Ssrc(8),
-                last: None,
-            },
-        ];
+        let base = |ssrc| TrackBase {
+            ssrc: Ssrc(ssrc),
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(0),
+            at: Instant::now(),
+        };
+        let bases = [base(7), base(8)];
         Publication::new(info, &bases, 100, 10_000)
     }
 

@@ -66,6 +66,7 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, cancel: &Cancel) 
 }
 
 fn begin(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let id = SessionId::new(random_u64());
     let session = Rc::new(SessionHandle::new(id, peer, shardcast_platform::now()));
     shard

@@ -1,5 +1,6 @@
 //! Questions to a path's owner, on this shard or another. Each session has at most one open, so sessions bound them.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use shardcast_runtime::ShardId;
@@ -73,12 +74,13 @@ impl Shard {
         &self,
         entry: &Arc<PathEntry>,
         reader: SessionId,
-        generation: Generation,
-    ) -> Result<std::rc::Rc<SharedLog>, Refusal> {
+        described: &Described,
+    ) -> Result<Rc<SharedLog>, Refusal> {
+        let generation = described.generation;
         if entry.owner == self.id() {
             return self.own_attach_here(entry, reader, generation);
         }
-        self.expect_stream(entry.id, generation);
+        self.expect_stream(entry.id);
         let answer = self
             .ask(
                 entry.owner,
@@ -90,9 +92,7 @@ impl Shard {
             )
             .await;
         match answer {
-            Answer::Attach { info, snapshot } => {
-                Ok(self.take_stream(entry, Described { generation, info }, snapshot))
-            }
+            Answer::Attach(snapshot) => Ok(self.take_stream(entry, described, snapshot)),
             other => {
                 self.forget_expected(entry.id);
                 Err(if let Answer::Refused(refusal) = other {

@@ -64,7 +64,7 @@ impl CoalesceTimer {
             match next {
                 None => self.opened.notified().await,
                 Some(at) if at > shardcast_platform::now() => {
-                    shardcast_platform::sleep_until(at).await
+                    shardcast_platform::sleep_until(at).await;
                 }
                 Some(_) => self.close_front(),
             }

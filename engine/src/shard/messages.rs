@@ -167,14 +167,8 @@ pub enum Answer {
     Publish(PublishGrant),
     /// This stream is here.
     Describe(Described),
-    /// The session reads from now on. `snapshot` has the log from its latest start point if the asking shard takes the
-    /// stream only now.
-    Attach {
-        /// What the stream has.
-        info: Arc<StreamInfo>,
-        /// The log so far.
-        snapshot: Option<Vec<Arc<Batch>>>,
-    },
+    /// The session reads from now on. The log from its latest start point, if the asking shard takes the stream only now.
+    Attach(Option<Vec<Arc<Batch>>>),
     /// No.
     Refused(Refusal),
     /// This shard does not own the path any more: look it up again.
@@ -188,6 +182,8 @@ pub struct Described {
     pub generation: Generation,
     /// The tracks.
     pub info: Arc<StreamInfo>,
+    /// Where each track's numbering began.
+    pub begin: Arc<[TrackBase]>,
 }
 
 /// What a publisher needs to number its packets.

@@ -6,6 +6,7 @@
 //! reader; a control message is handled after every batch that its sender sent before it, so that the end of a stream
 //! never overtakes the stream.
 
+mod addresses;
 mod ask;
 mod coalesce;
 mod messages;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use shardcast_runtime::local::Sender;
 use shardcast_runtime::{Guarded, Mark, ShardContext, ShardId, Stage};
 
+pub use addresses::{IdleSeat, IdleSessions};
 pub use coalesce::{CoalesceTimer, Coalesced};
 pub use messages::{
     Answer, Arrival, AskId, Control, Described, EngineMessages, Media, PublishGrant, Question,
@@ -98,7 +100,7 @@ impl Shard {
             write: config.write_timeout,
         };
         shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
-            shard.sessions.sweep(timeouts).await
+            shard.sessions.sweep(timeouts).await;
         });
         shard
     }

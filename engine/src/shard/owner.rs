@@ -38,7 +38,6 @@ struct OwnedStream {
     described: Described,
     log: Rc<SharedLog>,
     takers: HashMap<ShardId, Taker>,
-    ssrcs: Vec<Ssrc>,
     next_sequence: u64,
 }
 
@@ -160,10 +159,7 @@ impl Shard {
                 let is_new = !stream.takers.contains_key(&seat.1);
                 stream.takers.entry(seat.1).or_default();
                 let snapshot = is_new.then(|| stream.log.log.borrow().snapshot());
-                Answer::Attach {
-                    info: stream.described.info.clone(),
-                    snapshot,
-                }
+                Answer::Attach(snapshot)
             }
         }
     }
@@ -171,7 +167,9 @@ impl Shard {
     fn own_publish(&self, entry: &Arc<PathEntry>, seat: Seat, info: Arc<StreamInfo>) -> Answer {
         let config = self.server.config.load();
         let Some(path_config) = config.path(entry.name.as_str()) else {
-            self.server.directory.remove(entry);
+            if !self.state.borrow().owned.contains_key(&entry.id) {
+                self.server.directory.remove(entry);
+            }
             return Answer::Refused(Refusal::NotConfigured);
         };
         if !self.server.directory.is_current(entry) {
@@ -220,9 +218,11 @@ impl Shard {
             self.end_stream(owned, EndReason::TracksChanged);
             let tracks = info.summary();
             owned.last_generation.0 += 1;
+            let begin = random_begin(&info);
             let described = Described {
                 generation: owned.last_generation,
                 info,
+                begin,
             };
             owned.stream = Some(self.new_stream(described, config));
             let path = owned.entry.name.clone();
@@ -247,12 +247,6 @@ impl Shard {
         let limits = log_limits(config);
         let log = Log::new(described.info.clone(), limits);
         OwnedStream {
-            ssrcs: described
-                .info
-                .tracks()
-                .iter()
-                .map(|_| Ssrc(random_u32()))
-                .collect(),
             described,
             log: SharedLog::new(log, self.context.poison()),
             takers: HashMap::new(),
@@ -313,7 +307,7 @@ impl Shard {
         let Some(mut stream) = owned.stream.take() else {
             return;
         };
-        if let Some(goodbye) = goodbye(&stream.ssrcs, stream.next_sequence) {
+        if let Some(goodbye) = goodbye(&stream.described.begin, stream.next_sequence) {
             self.append(&owned.entry, &mut stream, Arc::new(goodbye));
         }
         stream.log.log.borrow_mut().end(reason);
@@ -403,17 +397,36 @@ impl OwnedPath {
 }
 
 impl OwnedStream {
-    /// Where the numbering of each track stands: its last packet in the log.
+    /// Where the numbering of each track stands: its last packet in the log, else its begin.
     fn bases(&self) -> Vec<TrackBase> {
         let log = self.log.log.borrow();
-        let base = |(track, &ssrc): (usize, &Ssrc)| TrackBase {
-            ssrc,
-            last: log
-                .batches_back()
-                .find_map(|batch| last_of_track(batch, track)),
+        let last = |track| {
+            log.batches_back()
+                .find_map(|batch| last_of_track(batch, track))
         };
-        self.ssrcs.iter().enumerate().map(base).collect()
+        let base = |(track, begin): (usize, &TrackBase)| match last(track) {
+            Some((sequence, timestamp, at)) => TrackBase {
+                ssrc: begin.ssrc,
+                sequence,
+                timestamp,
+                at,
+            },
+            None => *begin,
+        };
+        self.described.begin.iter().enumerate().map(base).collect()
     }
+}
+
+/// A new stream's tracks begin at random numbers.
+fn random_begin(info: &StreamInfo) -> Arc<[TrackBase]> {
+    let at = shardcast_platform::now();
+    let base = |_track| TrackBase {
+        ssrc: Ssrc(random_u32()),
+        sequence: SequenceNumber((random_u32() >> 16) as u16),
+        timestamp: RtpTimestamp(random_u32()),
+        at,
+    };
+    info.tracks().iter().map(base).collect()
 }
 
 fn last_of_track(batch: &Batch, track: usize) -> Option<(SequenceNumber, RtpTimestamp, Instant)> {
@@ -433,10 +446,10 @@ fn log_limits(config: &PathConfig) -> LogLimits {
 }
 
 /// RTCP BYE of every track (RFC 3550 section 6.6), as the stream's last batch.
-fn goodbye(ssrcs: &[Ssrc], sequence: u64) -> Option<Batch> {
+fn goodbye(tracks: &[TrackBase], sequence: u64) -> Option<Batch> {
     let mut builder = BatchBuilder::new(sequence);
-    for (track, &ssrc) in (0u8..).zip(ssrcs) {
-        let bye = rtcp::goodbye(ssrc, CNAME).ok()?;
+    for (track, base) in (0u8..).zip(tracks) {
+        let bye = rtcp::goodbye(base.ssrc, CNAME).ok()?;
         let mut wire = BytesMut::with_capacity(WIRE_HEADER_BYTES + bye.len());
         wire.extend_from_slice(&[b'$', track * 2 + 1]);
         wire.extend_from_slice(&u16::try_from(bye.len()).ok()?.to_be_bytes());

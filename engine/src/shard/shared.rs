@@ -12,6 +12,8 @@ use crate::event::EventBus;
 use crate::path::{Directory, PathName};
 use crate::record::SessionRecords;
 
+use super::IdleSessions;
+
 /// The configuration in force. A shard sees a change at its next look.
 pub type ConfigHandle = Arc<ArcSwap<Config>>;
 
@@ -26,6 +28,8 @@ pub struct ServerState {
     pub events: EventBus,
     /// What is counted of sessions.
     pub records: SessionRecords,
+    /// Sessions that neither play nor record, by address.
+    pub idle_sessions: IdleSessions,
     /// Sessions and paths of each shard.
     loads: Vec<AtomicU32>,
 }
@@ -39,6 +43,7 @@ impl ServerState {
             directory: Directory::default(),
             events,
             records: SessionRecords::default(),
+            idle_sessions: IdleSessions::default(),
             loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct TakenPath {
 
 impl Shard {
     /// A reader on this shard is about to ask for the stream: what arrives before the answer is kept.
-    pub(super) fn expect_stream(&self, path: PathId, _generation: Generation) {
+    pub(super) fn expect_stream(&self, path: PathId) {
         self.state
             .borrow_mut()
             .taken
@@ -53,7 +53,7 @@ impl Shard {
     pub(super) fn take_stream(
         &self,
         entry: &PathEntry,
-        described: Described,
+        described: &Described,
         snapshot: Option<Vec<Arc<Batch>>>,
     ) -> Rc<SharedLog> {
         let mut state = self.state.borrow_mut();
@@ -68,7 +68,7 @@ impl Shard {
         }
         let generation = described.generation;
         let log = SharedLog::new(
-            Log::new(described.info, self.log_limits(entry)),
+            Log::new(described.info.clone(), self.log_limits(entry)),
             self.context.poison(),
         );
         let early = taken
@@ -124,7 +124,7 @@ impl Shard {
                 self.append_taken(owner, log, batch);
             }
             _ if taken.asking > 0 && taken.early.len() < EARLY_BATCHES_MAX => {
-                taken.early.push((generation, batch))
+                taken.early.push((generation, batch));
             }
             _ => {}
         }
@@ -151,7 +151,7 @@ impl Shard {
     fn append_taken(&self, owner: ShardId, log: &Rc<SharedLog>, batch: Arc<Batch>) {
         let go_home = |batch: LocalBatch| {
             self.context
-                .send_return(owner, Return::Batch(batch.into_shared()))
+                .send_return(owner, Return::Batch(batch.into_shared()));
         };
         let appended = log.log.borrow_mut().append(batch, go_home);
         if appended == Appended::Kept {

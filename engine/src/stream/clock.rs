@@ -1,12 +1,15 @@
 //! The clock of a stream: what the timestamps of its tracks mean in one common time.
 //!
 //! Each track has a reference, a pair of RTP timestamp and time: the publisher's latest sender report (RFC 3550 section
-//! 6.4.1), else the arrival of the track's first packet. RTP-Info is made from it: one instant for all tracks.
+//! 6.4.1), else the publisher's begin, from which its first packets are numbered. RTP-Info is made from it: one instant for all tracks.
 
 use std::time::Instant;
 
 use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp};
+use shardcast_protocol::sdp::TrackDescription;
 use smallvec::SmallVec;
+
+use super::{StreamInfo, TrackBase};
 
 /// The references of one track, timestamps in the stream's numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -15,8 +18,8 @@ pub struct TrackClock {
     pub clock_rate: u32,
     /// The publisher's latest sender report.
     pub report: Option<(NtpTime, RtpTimestamp)>,
-    /// The first packet and when it was read.
-    pub arrival: Option<(Instant, RtpTimestamp)>,
+    /// When the publisher began, and the timestamp that stands for that: its first packet is numbered from there.
+    pub begin: Option<(Instant, RtpTimestamp)>,
 }
 
 /// The references of all tracks.
@@ -41,10 +44,10 @@ impl StreamClock {
         let by_report = self
             .tracks
             .iter()
-            .all(|track| track.report.is_some() || track.arrival.is_none());
+            .all(|track| track.report.is_some() || track.begin.is_none());
         let map = |other: &TrackClock| match by_report {
             true => shift_by_report(origin, timestamp, other),
-            false => shift_by_arrival(origin, timestamp, other),
+            false => shift_by_begin(origin, timestamp, other),
         };
         let mapped = self.tracks.iter().enumerate();
         mapped
@@ -58,20 +61,27 @@ impl StreamClock {
             .collect()
     }
 
-    /// The timestamps of every track at `now`.
+    /// The clock of a stream whose tracks stand at `bases`.
     #[must_use]
-    pub fn at(&self, now: Instant) -> Vec<Option<RtpTimestamp>> {
-        let started = self.tracks.iter().position(|track| track.arrival.is_some());
-        let Some((index, (seen, timestamp))) =
-            started.and_then(|index| Some((index, self.tracks[index].arrival?)))
-        else {
-            return vec![None; self.tracks.len()];
+    pub fn begin(info: &StreamInfo, bases: &[TrackBase]) -> Self {
+        let tracks = info.tracks().iter().zip(bases);
+        let clock = |(track, base): (&TrackDescription, &TrackBase)| TrackClock {
+            clock_rate: track.clock_rate,
+            report: None,
+            begin: Some((base.at, base.timestamp)),
         };
-        let elapsed = now.saturating_duration_since(seen).as_secs_f64();
-        self.at_same_instant(
-            index,
-            advance(timestamp, elapsed, self.tracks[index].clock_rate),
-        )
+        Self {
+            tracks: tracks.map(clock).collect(),
+        }
+    }
+
+    /// The timestamp of `track` at `now`, if its publisher keeps the time of this machine.
+    #[must_use]
+    pub fn at(&self, track: usize, now: Instant) -> Option<RtpTimestamp> {
+        let clock = self.tracks.get(track)?;
+        let (begin, timestamp) = clock.begin?;
+        let elapsed = now.saturating_duration_since(begin).as_secs_f64();
+        Some(advance(timestamp, elapsed, clock.clock_rate))
     }
 }
 
@@ -87,12 +97,12 @@ fn shift_by_report(
     Some(advance(other_rtp, seconds, other.clock_rate))
 }
 
-fn shift_by_arrival(
+fn shift_by_begin(
     origin: &TrackClock,
     timestamp: RtpTimestamp,
     other: &TrackClock,
 ) -> Option<RtpTimestamp> {
-    let ((origin_at, origin_rtp), (other_at, other_rtp)) = (origin.arrival?, other.arrival?);
+    let ((origin_at, origin_rtp), (other_at, other_rtp)) = (origin.begin?, other.begin?);
     let later = origin_at.saturating_duration_since(other_at).as_secs_f64();
     let earlier = other_at.saturating_duration_since(origin_at).as_secs_f64();
     let seconds = later - earlier + elapsed_seconds(origin_rtp, timestamp, origin.clock_rate);
@@ -114,16 +124,16 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn track(clock_rate: u32, arrival: Instant, timestamp: u32) -> TrackClock {
+    fn track(clock_rate: u32, begin: Instant, timestamp: u32) -> TrackClock {
         TrackClock {
             clock_rate,
             report: None,
-            arrival: Some((arrival, RtpTimestamp(timestamp))),
+            begin: Some((begin, RtpTimestamp(timestamp))),
         }
     }
 
     #[test]
-    fn tracks_are_tied_by_arrival_until_all_have_a_report() {
+    fn tracks_are_tied_by_begin_until_all_have_a_report() {
         let at = Instant::now();
         let mut clock = StreamClock::default();
         clock.tracks.push(track(90_000, at, 1000));
@@ -152,20 +162,13 @@ mod tests {
         let mut clock = StreamClock::default();
         clock.tracks.push(track(90_000, at, u32::MAX - 9));
         assert_eq!(
-            clock.at(at + Duration::from_secs(1)),
-            [Some(RtpTimestamp(89_990))]
+            clock.at(0, at + Duration::from_secs(1)),
+            Some(RtpTimestamp(89_990))
         );
     }
 
     #[test]
-    fn a_track_without_a_packet_has_no_time() {
-        let at = Instant::now();
-        let mut clock = StreamClock::default();
-        clock.tracks.push(track(90_000, at, 0));
-        clock.tracks.push(TrackClock {
-            clock_rate: 48_000,
-            ..TrackClock::default()
-        });
-        assert_eq!(clock.at(at), [Some(RtpTimestamp(0)), None]);
+    fn a_track_that_is_not_there_has_no_time() {
+        assert_eq!(StreamClock::default().at(0, Instant::now()), None);
     }
 }

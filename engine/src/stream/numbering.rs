@@ -10,8 +10,12 @@ use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumbe
 pub struct TrackBase {
     /// The stream's SSRC of this track.
     pub ssrc: Ssrc,
-    /// What the last publisher left; nothing for a new stream.
-    pub last: Option<(SequenceNumber, RtpTimestamp, Instant)>,
+    /// The last packet's number; random before the first one (RFC 3550 section 5.1).
+    pub sequence: SequenceNumber,
+    /// The last packet's timestamp; random before the first one.
+    pub timestamp: RtpTimestamp,
+    /// When that packet was read, or the stream began.
+    pub at: Instant,
 }
 
 /// Rewrites one track's packets.
@@ -79,27 +83,24 @@ impl Numbering {
         })
     }
 
-    /// The first packet of a publisher follows the last of the one before: next number, and as much later as time has
-    /// passed.
+    /// The first packet of a publisher follows the last of the one before, or the stream's begin: next number, and as much
+    /// later as time has passed. So the time of a track is known before its first packet comes.
     fn join(&self, header: &HeaderView<'_>, now: Instant) -> PublisherNumbering {
-        let (sequence_delta, timestamp_delta) = match self.base.last {
-            None => (0, 0),
-            Some((sequence, timestamp, at)) => {
-                let elapsed = ticks(now.saturating_duration_since(at), self.clock_rate).max(1);
-                let wanted = (
-                    sequence.0.wrapping_add(1),
-                    timestamp.0.wrapping_add(elapsed),
-                );
-                (
-                    wanted.0.wrapping_sub(header.sequence_number().0),
-                    wanted.1.wrapping_sub(header.timestamp().0),
-                )
-            }
-        };
+        let TrackBase {
+            sequence,
+            timestamp,
+            at,
+            ..
+        } = self.base;
+        let elapsed = ticks(now.saturating_duration_since(at), self.clock_rate).max(1);
+        let wanted = (
+            sequence.0.wrapping_add(1),
+            timestamp.0.wrapping_add(elapsed),
+        );
         PublisherNumbering {
             ssrc: header.ssrc(),
-            sequence_delta,
-            timestamp_delta,
+            sequence_delta: wanted.0.wrapping_sub(header.sequence_number().0),
+            timestamp_delta: wanted.1.wrapping_sub(header.timestamp().0),
         }
     }
 }
@@ -127,37 +128,19 @@ mod tests {
         Some((sequence.0, timestamp.0))
     }
 
-    #[test]
-    fn a_new_stream_keeps_its_publishers_numbers() {
-        let mut numbering = Numbering::new(
-            TrackBase {
-                ssrc: Ssrc(9),
-                last: None,
-            },
-            90_000,
-        );
-        let now = Instant::now();
-        assert_eq!(
-            rewritten(&mut numbering, &packet(65_535, 5, 1), now),
-            Some((65_535, 5))
-        );
-        assert_eq!(
-            rewritten(&mut numbering, &packet(0, 3005, 1), now),
-            Some((0, 3005))
-        );
+    fn base(sequence: u16, timestamp: u32, at: Instant) -> TrackBase {
+        TrackBase {
+            ssrc: Ssrc(9),
+            sequence: SequenceNumber(sequence),
+            timestamp: RtpTimestamp(timestamp),
+            at,
+        }
     }
 
     #[test]
     fn the_next_publisher_goes_on_without_a_jump() {
         let left = Instant::now();
-        let last = Some((SequenceNumber(65_535), RtpTimestamp(u32::MAX), left));
-        let mut numbering = Numbering::new(
-            TrackBase {
-                ssrc: Ssrc(9),
-                last,
-            },
-            90_000,
-        );
+        let mut numbering = Numbering::new(base(65_535, u32::MAX, left), 90_000);
         let now = left + Duration::from_millis(100);
         assert_eq!(
             rewritten(&mut numbering, &packet(17, 1000, 1), now),
@@ -170,15 +153,23 @@ mod tests {
     }
 
     #[test]
-    fn packets_of_a_second_source_are_not_taken() {
-        let mut numbering = Numbering::new(
-            TrackBase {
-                ssrc: Ssrc(9),
-                last: None,
-            },
-            90_000,
-        );
+    fn a_publishers_own_wraps_stay_wraps() {
         let now = Instant::now();
+        let mut numbering = Numbering::new(base(99, 999, now), 90_000);
+        assert_eq!(
+            rewritten(&mut numbering, &packet(65_535, u32::MAX, 1), now),
+            Some((100, 1000))
+        );
+        assert_eq!(
+            rewritten(&mut numbering, &packet(0, 2999, 1), now),
+            Some((101, 4000))
+        );
+    }
+
+    #[test]
+    fn packets_of_a_second_source_are_not_taken() {
+        let now = Instant::now();
+        let mut numbering = Numbering::new(base(0, 0, now), 90_000);
         assert!(rewritten(&mut numbering, &packet(1, 1, 1), now).is_some());
         assert_eq!(rewritten(&mut numbering, &packet(1, 1, 2), now), None);
     }

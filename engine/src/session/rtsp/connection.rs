@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shardcast_platform::{Outcome, Slab};
 use shardcast_protocol::rtsp::{
     Limits, MessageError, MessageReader, Parsed, Request, Response, ServerConfig, ServerSession,
-    Step,
+    StatusCode, Step,
 };
 
 use super::play::ReaderStart;
@@ -17,7 +17,7 @@ use crate::random::random_u64;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use crate::session::transport::{Source, Transport};
 use crate::session::writing::{ended, linger, write_message};
-use crate::shard::{Described, Phase, SessionHandle, Shard};
+use crate::shard::{Described, IdleSeat, Phase, SessionHandle, Shard};
 use crate::stream::StreamInfo;
 
 /// The `Server` header.
@@ -37,6 +37,8 @@ pub(super) struct Connection<T> {
     pub(crate) plan: Plan,
     /// It has moved once; it will not again.
     pub(crate) has_moved: bool,
+    /// Its place among its address's sessions that neither play nor record.
+    pub(crate) idle: Option<IdleSeat>,
 }
 
 /// What the session is about to do, as its requests have said so far.
@@ -67,12 +69,15 @@ pub(super) enum Flow {
 }
 
 /// Serves a new connection to its end.
-pub(crate) async fn serve<T: Transport + Movable>(
+pub(crate) async fn serve<T: Transport>(
     shard: Rc<Shard>,
     session: Rc<SessionHandle>,
     transport: T,
 ) -> SessionEnd {
     let mut connection = Connection::new(shard, session, transport);
+    if connection.idle.is_none() {
+        return connection.refuse().await;
+    }
     match connection.sniff().await {
         Ok(Sniffed::Rtsp) => connection.run().await,
         Ok(Sniffed::Tls) => SessionEnd::Protocol("TLS on a port without encryption".into()),
@@ -80,26 +85,17 @@ pub(crate) async fn serve<T: Transport + Movable>(
     }
 }
 
-/// A transport that can be made from a socket that another shard has let go.
-pub(crate) trait Movable: Transport {
-    /// Takes the socket in.
-    fn adopt(socket: shardcast_platform::IdleSocket) -> std::io::Result<Self>;
-}
-
-impl Movable for shardcast_platform::TcpStream {
-    fn adopt(socket: shardcast_platform::IdleSocket) -> std::io::Result<Self> {
-        Self::adopt(socket)
-    }
-}
-
-impl<T: Transport + Movable> Connection<T> {
+impl<T: Transport> Connection<T> {
     fn new(shard: Rc<Shard>, session: Rc<SessionHandle>, transport: T) -> Self {
         let config = ServerConfig {
             session_id: format!("{:016x}{:016x}", random_u64(), random_u64()),
             server: SERVER_NAME.into(),
             session_timeout: crate::shard::IDLE_TIMEOUT,
         };
+        let most = shard.server.config.load().limits.sessions_per_address;
+        let idle = shard.server.idle_sessions.seat(session.peer.ip(), most);
         Self {
+            idle,
             shard,
             session,
             transport,
@@ -109,6 +105,13 @@ impl<T: Transport + Movable> Connection<T> {
             plan: Plan::Nothing,
             has_moved: false,
         }
+    }
+
+    /// Refuses the connection: its address has too many that do nothing. It is not read first, for that would be one more.
+    async fn refuse(mut self) -> SessionEnd {
+        let response = Response::new(StatusCode::NOT_ENOUGH_BANDWIDTH, None);
+        let _peer_may_be_gone = self.respond(&response).await;
+        SessionEnd::Protocol("sessionsPerAddress: too many sessions of this address".into())
     }
 
     /// Serves the connection to its end; whatever it played or recorded has ended before.
@@ -145,18 +148,26 @@ impl<T: Transport + Movable> Connection<T> {
                 Followed::Ended(end)
             }
             Flow::Move(departure) => Followed::Ended(self.depart(*departure)),
-            Flow::Record(start) => match self.record(*start).await {
-                Ok(()) => self.back_to_requests(),
-                Err(end) => Followed::Ended(end),
-            },
-            Flow::Play(start) => match self.play(*start).await {
-                Ok(connection) => connection.back_to_requests(),
-                Err(end) => Followed::Ended(end),
-            },
+            Flow::Record(start) => {
+                self.idle = None;
+                match self.record(*start).await {
+                    Ok(()) => self.back_to_requests(),
+                    Err(end) => Followed::Ended(end),
+                }
+            }
+            Flow::Play(start) => {
+                self.idle = None;
+                match self.play(*start).await {
+                    Ok(connection) => connection.back_to_requests(),
+                    Err(end) => Followed::Ended(end),
+                }
+            }
         }
     }
 
-    fn back_to_requests(self) -> Followed<T> {
+    fn back_to_requests(mut self) -> Followed<T> {
+        let address = self.session.peer.ip();
+        self.idle = Some(self.shard.server.idle_sessions.seat_again(address));
         self.session
             .enter(Phase::Commands, shardcast_platform::now());
         Followed::Continue(Box::new(self))

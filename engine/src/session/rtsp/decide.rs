@@ -1,22 +1,23 @@
 //! The decisions that the protocol's state machine leaves to the server: which stream, who may, and where.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use shardcast_config::Source;
 use shardcast_protocol::rtsp::{Mode, Question, StatusCode, Target};
 use shardcast_protocol::sdp;
 
-use super::connection::{Connection, Flow, Movable, Plan};
+use super::connection::{Connection, Flow, Plan};
 use super::play::ReaderStart;
 use super::record::PublisherStart;
 use crate::admit::{Action, AdmitRequest, Decision, admit};
 use crate::path::{PathEntry, PathName};
+use crate::session::transport::Transport;
 use crate::shard::{Described, Refusal};
 use crate::stream::StreamInfo;
-use std::sync::atomic::Ordering;
 
-impl<T: Movable> Connection<T> {
+impl<T: Transport> Connection<T> {
     /// Decides, answers, and says what follows.
     pub(super) async fn decide(&mut self, question: Question) -> Flow {
         let decided = match question {
@@ -24,7 +25,7 @@ impl<T: Movable> Connection<T> {
             Question::Announce { target, sdp } => self.decide_announce(target, sdp).await,
             Question::Setup {
                 mode: Mode::Record, ..
-            } => Ok(Decided::respond(self.server.grant_setup(None))),
+            } => Ok(Decided::Respond(self.server.grant_setup(None))),
             Question::Setup {
                 target,
                 track,
@@ -43,10 +44,10 @@ impl<T: Movable> Connection<T> {
             }
             Question::Play { .. } => self.decide_play().await,
             Question::Record => self.decide_record().await,
-            Question::Pause => Ok(Decided::respond(self.server.grant_pause())),
+            Question::Pause => Ok(Decided::Respond(self.server.grant_pause())),
             Question::Teardown => {
                 self.plan = Plan::Nothing;
-                Ok(Decided::respond(self.server.grant_teardown()))
+                Ok(Decided::Respond(self.server.grant_teardown()))
             }
         };
         match decided {
@@ -71,7 +72,7 @@ impl<T: Movable> Connection<T> {
             described.info.tracks().len(),
         );
         self.plan = Plan::Read { entry, described };
-        Ok(Decided::respond(self.server.grant_describe(sdp, tracks)))
+        Ok(Decided::Respond(self.server.grant_describe(sdp, tracks)))
     }
 
     async fn decide_announce(&mut self, target: Target, sdp: Bytes) -> Result<Decided, StatusCode> {
@@ -104,7 +105,7 @@ impl<T: Movable> Connection<T> {
         let controls = tracks.iter().map(|track| track.control.clone()).collect();
         let info = Arc::new(StreamInfo::new(tracks, name.as_str()));
         self.plan = Plan::Publish { name, info };
-        Ok(Decided::respond(self.server.grant_announce(controls)))
+        Ok(Decided::Respond(self.server.grant_announce(controls)))
     }
 
     async fn decide_setup(&mut self, question: Question) -> Result<Decided, StatusCode> {
@@ -131,7 +132,10 @@ impl<T: Movable> Connection<T> {
         match (track < tracks, named_track || tracks == 1) {
             (false, _) => Err(StatusCode::NOT_FOUND),
             (true, false) => Err(StatusCode::AGGREGATE_OPERATION_NOT_ALLOWED),
-            (true, true) => Ok(Decided::respond(self.server.grant_setup(None))),
+            (true, true) => {
+                let ssrc = described.begin.get(track).map(|base| base.ssrc.0);
+                Ok(Decided::Respond(self.server.grant_setup(ssrc)))
+            }
         }
     }
 
@@ -150,7 +154,7 @@ impl<T: Movable> Connection<T> {
             return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
         };
         let start =
-            PublisherStart::publish(&self.shard, &self.session, name, info, self.has_moved).await;
+            PublisherStart::publish(&self.shard, &self.session, name, info, self.can_move()).await;
         let start = start.map_err(status_of)?;
         let response = self.server.grant_record();
         match self.respond(&response).await {
@@ -195,12 +199,6 @@ impl<T: Movable> Connection<T> {
 enum Decided {
     Respond(shardcast_protocol::rtsp::Response),
     Flow(Flow),
-}
-
-impl Decided {
-    fn respond(response: shardcast_protocol::rtsp::Response) -> Self {
-        Self::Respond(response)
-    }
 }
 
 fn path_name(target: &Target) -> Result<PathName, StatusCode> {

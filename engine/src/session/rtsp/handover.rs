@@ -9,11 +9,12 @@ use shardcast_platform::{IdleSocket, Slab, TcpStream};
 use shardcast_protocol::rtsp::{MessageReader, Question, ServerSession};
 use shardcast_runtime::ShardId;
 
-use super::connection::{Connection, Flow, Movable, Plan};
+use super::connection::{Connection, Flow, Plan};
 use crate::event::SessionEnd;
 use crate::session::listener::spawn;
+use crate::session::transport::Transport;
 use crate::session_id::SessionId;
-use crate::shard::{Arrival, Control, SessionHandle, Shard};
+use crate::shard::{Arrival, Control, IdleSeat, SessionHandle, Shard};
 
 /// Where a connection is to go, and the question with which it goes on there.
 pub(super) struct Departure {
@@ -30,16 +31,19 @@ struct Handover {
     reader: MessageReader,
     server: ServerSession,
     question: Question,
+    idle: Option<IdleSeat>,
 }
 
-impl<T: Movable> Connection<T> {
+impl<T: Transport> Connection<T> {
     /// Whether the connection may move to that shard.
     pub(super) fn may_move_to(&self, to: ShardId) -> bool {
+        self.can_move() && !self.has_moved && to != self.shard.id()
+    }
+
+    /// Whether connections move at all: where they do, a publisher is on its path's shard already.
+    pub(super) fn can_move(&self) -> bool {
         let is_wanted = self.shard.server.config.load().fanout.move_live != Choice::No;
-        is_wanted
-            && !self.has_moved
-            && to != self.shard.id()
-            && self.shard.context.capabilities().move_live
+        is_wanted && self.shard.context.capabilities().move_live
     }
 
     pub(super) fn move_to(&self, to: ShardId, question: Question) -> Flow {
@@ -60,6 +64,7 @@ impl<T: Movable> Connection<T> {
             reader: self.reader,
             server: self.server,
             question,
+            idle: self.idle,
         };
         self.shard
             .context
@@ -76,7 +81,7 @@ impl Arrival for Handover {
             shardcast_platform::now(),
         ));
         let question = self.question;
-        let transport = match <TcpStream as Movable>::adopt(self.socket) {
+        let transport = match TcpStream::adopt(self.socket) {
             Ok(transport) => transport,
             Err(error) => {
                 let lost = async move { SessionEnd::Connection(error.to_string()) };
@@ -92,6 +97,7 @@ impl Arrival for Handover {
             server: self.server,
             plan: Plan::Nothing,
             has_moved: true,
+            idle: self.idle,
         };
         spawn(shard, session, connection.run_with(question));
     }

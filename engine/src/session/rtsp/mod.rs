@@ -1,7 +1,7 @@
 //! RTSP over TCP, interleaved.
 //!
 //! A connection begins with requests alone, handled one after the other by one task ([`connection`]). PLAY takes it apart:
-//! the same task goes on reading, another one writes media ([`play`]). RECORD keeps it whole ([`record`]). PAUSE and
+//! the same task goes on reading ([`play`]), another one writes media ([`writer`]). RECORD keeps it whole ([`record`]). PAUSE and
 //! TEARDOWN lead back to requests alone. While only requests pass, the connection may move to the shard that owns its path
 //! ([`handover`]).
 
@@ -10,5 +10,7 @@ mod decide;
 mod handover;
 mod play;
 mod record;
+mod rtp_info;
+mod writer;
 
 pub(crate) use connection::serve;

@@ -1,40 +1,39 @@
-//! A reader: one task goes on with requests, another writes whatever the log has at the reader's cursor.
+//! A reader: one task goes on with requests, another one ([`super::writer`]) writes whatever the log has at the reader's
+//! cursor.
 //!
-//! Answers to requests go out between packets and before media. The writer ends first, always: at PAUSE and TEARDOWN when
-//! its write in flight is done, at the stream's end when the log is delivered.
+//! The writer ends first, always: at PAUSE and TEARDOWN when its write in flight is done, at the stream's end when the log
+//! is delivered.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use shardcast_config::{PathConfig, SlowReader, Start as ConfigStart};
-use shardcast_platform::{Gather, SendBuffer, Slice};
-use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber};
-use shardcast_protocol::rtsp::{Parsed, Question, Request, RtpInfo, Step};
-use shardcast_runtime::local::{Receiver, Sender, oneshot};
-
-use super::connection::{Connection, Movable, read_more};
-use crate::egress::{Fill, TcpQueue};
-use crate::event::{Event, SessionEnd};
-use crate::fanout::{
-    ChannelMap, Cursor, Drop as Dropped, Log, Position, ReaderSeat, SharedLog, SlowReaderPolicy,
-    Start,
+use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
+use shardcast_platform::{SendBuffer, Slab};
+use shardcast_protocol::rtsp::{
+    MessageReader, Parsed, Question, Request, ServerSession, StatusCode, Step,
 };
+use shardcast_runtime::local::{Receiver, oneshot};
+
+use super::connection::{Connection, Flow, SERVER_NAME, read_more};
+use super::rtp_info::rtp_infos;
+use super::writer::{Play, WriterEnd, spawn_writer};
+use crate::egress::TcpQueue;
+use crate::event::{Event, SessionEnd};
+use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
 use crate::path::PathEntry;
 use crate::record::{Role, SessionRecord};
 use crate::session::transport::{Sink, Transport};
-use crate::session::writing::{discard, ended, write_fully};
+use crate::session::writing::{discard, ended};
 use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard};
-use crate::stream::{PacketFlags, WIRE_HEADER_BYTES};
-use crate::supervise::{STAGE_WRITE, session_mark};
+use crate::stream::StreamClock;
 
 /// Room for a read while media is written: readers send reports and keep-alives.
 const READER_READ_BYTES: usize = 512;
 
-/// Drops of one reader are told at most so often.
-const DROP_SUMMARY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+/// Answers that may wait for the writer; a peer that pipelines more is read no further until they are written.
+const ANSWERS_MAX: usize = 16;
 
 /// A reader that its path's owner has admitted.
 pub(super) struct ReaderStart {
@@ -42,18 +41,17 @@ pub(super) struct ReaderStart {
     described: Described,
     policy: SlowReaderPolicy,
     start: Start,
-    /// Whether the session's owner still knows the PLAY that is to be answered.
-    config: Arc<shardcast_config::Config>,
+    config: Arc<Config>,
 }
 
 /// A reader's seat at a stream; given up when dropped.
-struct Subscription {
-    shard: Rc<Shard>,
+pub(super) struct Subscription {
+    pub(super) shard: Rc<Shard>,
     session: Rc<SessionHandle>,
-    entry: Arc<PathEntry>,
+    pub(super) entry: Arc<PathEntry>,
     described: Described,
-    log: Rc<SharedLog>,
-    seat: Rc<ReaderSeat>,
+    pub(super) log: Rc<SharedLog>,
+    pub(super) seat: Rc<ReaderSeat>,
 }
 
 impl Drop for Subscription {
@@ -73,9 +71,7 @@ impl ReaderStart {
         described: &Described,
     ) -> Result<Self, Refusal> {
         let config = shard.server.config.load_full();
-        let log = shard
-            .attach(entry, session.id, described.generation)
-            .await?;
+        let log = shard.attach(entry, session.id, described).await?;
         let path = config
             .path(entry.name.as_str())
             .unwrap_or(&config.path_defaults);
@@ -98,30 +94,7 @@ impl ReaderStart {
     }
 }
 
-/// What the two tasks of a reader share.
-struct Play {
-    session: Rc<SessionHandle>,
-    record: Arc<SessionRecord>,
-    subscription: Subscription,
-    /// Answers that wait for the writer. Bounded: the reading task waits while they are many.
-    answers: RefCell<Vec<Bytes>>,
-    stop: Cell<bool>,
-}
-
-/// Answers that may wait for the writer; a peer that pipelines more is read no further until they are written.
-const ANSWERS_MAX: usize = 16;
-
-/// How the writer ended.
-enum WriterEnd {
-    /// It was told to stop.
-    Stopped,
-    /// The stream is delivered to its end.
-    Delivered(SessionEnd),
-    /// It cannot go on.
-    Failed(SessionEnd),
-}
-
-impl<T: Movable> Connection<T> {
+impl<T: Transport> Connection<T> {
     /// Answers PLAY, plays, and comes back with the connection when the reader pauses or tears down.
     pub(super) async fn play(mut self, start: ReaderStart) -> Result<Self, SessionEnd> {
         self.bound_kernel_queue(&start);
@@ -137,6 +110,7 @@ impl<T: Movable> Connection<T> {
             server,
             plan,
             has_moved,
+            idle,
         } = self;
         let (source, sink) = transport.split();
         let (done, written) = oneshot();
@@ -149,33 +123,9 @@ impl<T: Movable> Connection<T> {
             play: play.clone(),
         };
         let next = half.read_requests().await;
-        let outcome = finish_play(&mut half, next, written).await;
-        shard.server.records.remove(session.id);
-        let entry = &play.subscription.entry;
-        entry.ended_outbound_bytes.fetch_add(
-            play.record.outbound_bytes.value(),
-            std::sync::atomic::Ordering::Relaxed,
-        );
-        let path = entry.name.clone();
-        let (sink, question) = match outcome {
-            Ok(back) => back,
-            Err(end) => {
-                shard.server.events.publish(&Event::SessionEnded {
-                    session: session.id,
-                    path,
-                    reason: end.clone(),
-                });
-                return Err(end);
-            }
-        };
-        if question == Question::Teardown {
-            let event = Event::SessionEnded {
-                session: session.id,
-                path,
-                reason: SessionEnd::Teardown,
-            };
-            shard.server.events.publish(&event);
-        }
+        let ended = finish_play(&mut half, next, written).await;
+        half.tell_end(&ended);
+        let (sink, question) = ended?;
         let Reading {
             source,
             slab,
@@ -193,6 +143,7 @@ impl<T: Movable> Connection<T> {
             server,
             plan,
             has_moved,
+            idle,
         };
         match connection.decide_after_play(question).await {
             Ok(()) => Ok(connection),
@@ -202,7 +153,7 @@ impl<T: Movable> Connection<T> {
 
     async fn decide_after_play(&mut self, question: Question) -> Result<(), SessionEnd> {
         match Box::pin(self.decide(question)).await {
-            super::connection::Flow::Close(end) => Err(end),
+            Flow::Close(end) => Err(end),
             _answered => Ok(()),
         }
     }
@@ -234,11 +185,12 @@ impl<T: Movable> Connection<T> {
             start,
             ..
         } = start;
+        let begin = StreamClock::begin(&described.info, &described.begin);
         let channels = self.channel_map(described.info.tracks().len());
         let (queue, infos) = {
             let mut log = subscription.log.log.borrow_mut();
             let cursor = Cursor::new(&log, start, policy, now);
-            let infos = rtp_infos(&log, cursor.position(), now);
+            let infos = rtp_infos(&log, &begin, cursor.position(), now);
             (TcpQueue::new(&mut log, cursor, channels), infos)
         };
         let answer = self.server.grant_play(&infos).to_bytes();
@@ -284,38 +236,6 @@ impl<T: Movable> Connection<T> {
     }
 }
 
-/// Where each track begins: by the packet at the cursor if it is in the log, else by what time it is.
-fn rtp_infos(log: &Log, position: Option<Position>, now: Instant) -> Vec<RtpInfo> {
-    let Some(clock) = log.newest().map(|batch| batch.clock.clone()) else {
-        return Vec::new();
-    };
-    let first = position.and_then(|position| first_packet(log, position));
-    let times = match first {
-        Some((track, _, timestamp)) => clock.at_same_instant(track, timestamp),
-        None => clock.at(now),
-    };
-    let info = |(track, time): (usize, Option<RtpTimestamp>)| RtpInfo {
-        track,
-        seq: first
-            .filter(|(first, ..)| *first == track)
-            .map(|(_, sequence, _)| sequence.0),
-        rtptime: time.map(|time| time.0),
-    };
-    times.into_iter().enumerate().map(info).collect()
-}
-
-fn first_packet(log: &Log, position: Position) -> Option<(usize, SequenceNumber, RtpTimestamp)> {
-    let batch = log.entry(position.entry)?.batch.shared();
-    let mut packets = batch.packets.iter().skip(position.packet as usize);
-    let packet = packets.find(|packet| !packet.flags.has(PacketFlags::RTCP))?;
-    let header = HeaderView::parse(batch.packet_bytes(packet).get(WIRE_HEADER_BYTES..)?).ok()?;
-    Some((
-        usize::from(packet.track),
-        header.sequence_number(),
-        header.timestamp(),
-    ))
-}
-
 fn policy_of(path: &PathConfig) -> SlowReaderPolicy {
     SlowReaderPolicy {
         disconnect: path.slow_reader == SlowReader::Disconnect,
@@ -335,13 +255,39 @@ fn start_of(path: &PathConfig) -> Start {
 /// The reading half while media is written.
 struct Reading<T: Transport> {
     source: T::Source,
-    slab: shardcast_platform::Slab,
-    reader: shardcast_protocol::rtsp::MessageReader,
-    server: shardcast_protocol::rtsp::ServerSession,
+    slab: Slab,
+    reader: MessageReader,
+    server: ServerSession,
     play: Rc<Play>,
 }
 
 impl<T: Transport> Reading<T> {
+    /// The reader has played; a pause is no end.
+    fn tell_end(&self, ended: &Result<(T::Sink, Question), SessionEnd>) {
+        let Play {
+            session,
+            record,
+            subscription,
+            ..
+        } = &*self.play;
+        let (server, entry) = (&subscription.shard.server, &subscription.entry);
+        server.records.remove(session.id);
+        entry
+            .ended_outbound_bytes
+            .fetch_add(record.outbound_bytes.value(), Ordering::Relaxed);
+        let reason = match ended {
+            Ok((_, Question::Pause)) => return,
+            Ok(_) => SessionEnd::Teardown,
+            Err(end) => end.clone(),
+        };
+        let (session, path) = (session.id, entry.name.clone());
+        server.events.publish(&Event::SessionEnded {
+            session,
+            path,
+            reason,
+        });
+    }
+
     /// Handles requests until one of them ends the playing.
     async fn read_requests(&mut self) -> Result<Question, SessionEnd> {
         loop {
@@ -367,7 +313,7 @@ impl<T: Transport> Reading<T> {
                     self.play.record.inbound_bytes.add(bytes as u64);
                 }
                 Err(error) => {
-                    let answer = error.response(super::connection::SERVER_NAME).to_bytes();
+                    let answer = error.response(SERVER_NAME).to_bytes();
                     self.play.answers.borrow_mut().push(answer);
                     return Err(SessionEnd::Protocol(error.to_string()));
                 }
@@ -383,7 +329,7 @@ impl<T: Transport> Reading<T> {
             }
             Step::Ask(_) => self
                 .server
-                .refuse(shardcast_protocol::rtsp::StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
+                .refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
             Step::Respond(response) => response,
             Step::RespondAndClose(_) => {
                 return Err(SessionEnd::Protocol("too many refused requests".into()));
@@ -412,13 +358,9 @@ async fn finish_play<T: Transport>(
     let play = half.play.clone();
     match &next {
         Ok(_) => {}
-        Err(SessionEnd::Protocol(_)) => play.session.linger(
-            next.as_ref()
-                .err()
-                .cloned()
-                .unwrap_or(SessionEnd::PeerClosed),
-            shardcast_platform::now(),
-        ),
+        Err(end @ SessionEnd::Protocol(_)) => {
+            play.session.linger(end.clone(), shardcast_platform::now());
+        }
         Err(end) => play.session.end(end.clone()),
     }
     play.stop.set(true);
@@ -436,132 +378,5 @@ async fn finish_play<T: Transport>(
             Err(SessionEnd::Protocol(reason))
         }
         (Err(_), _) => Err(ended(&play.session)),
-    }
-}
-
-fn spawn_writer<S: Sink>(
-    shard: &Rc<Shard>,
-    play: &Rc<Play>,
-    queue: TcpQueue,
-    sink: S,
-    done: Sender<(S, WriterEnd)>,
-) {
-    let (id, path) = (play.session.id, play.subscription.entry.id);
-    let (task, panicked) = (play.clone(), play.clone());
-    let write = async move {
-        let (sink, end) = write_media(&task, queue, sink).await;
-        let _session_is_gone = done.send((sink, end));
-    };
-    shard.context.spawn_session(
-        session_mark(STAGE_WRITE, Some(path), id),
-        write,
-        move |message| {
-            let events = &panicked.subscription.shard.server.events;
-            events.publish(&Event::SessionPanicked {
-                session: panicked.session.id,
-                message,
-            });
-            panicked.session.end(SessionEnd::Panicked);
-        },
-    );
-}
-
-/// Writes until the reader stops, the stream is delivered, or the connection fails.
-async fn write_media<S: Sink>(play: &Play, mut queue: TcpQueue, mut sink: S) -> (S, WriterEnd) {
-    let mut gather = Gather::new();
-    let mut drops = DropSummary::default();
-    loop {
-        play.take_answers(&mut gather);
-        let fill = play.fill(&mut queue, &mut gather, &mut drops);
-        let (result, written) = write_fully(
-            &mut sink,
-            gather,
-            &play.session,
-            Some(&play.record.outbound_bytes),
-        )
-        .await;
-        gather = written;
-        if let Err(end) = result {
-            play.session.end(end.clone());
-            return (sink, WriterEnd::Failed(end));
-        }
-        match fill {
-            _ if play.stop.get() => return (sink, WriterEnd::Stopped),
-            Fill::Ready => {}
-            Fill::Empty => play.subscription.seat.wake.notified().await,
-            Fill::TooSlow(reason) => {
-                let end = SessionEnd::TooSlow(reason);
-                play.session.end(end.clone());
-                return (sink, WriterEnd::Failed(end));
-            }
-            Fill::Ended(reason) => {
-                let end = SessionEnd::Stream(reason);
-                play.session.linger(end.clone(), shardcast_platform::now());
-                let _peer_may_be_gone = sink.shutdown_write().await;
-                return (sink, WriterEnd::Delivered(end));
-            }
-        }
-    }
-}
-
-impl Play {
-    fn take_answers(&self, gather: &mut Gather) {
-        for answer in self.answers.borrow_mut().drain(..) {
-            if gather.push(Slice::new(answer)).is_err() {
-                unreachable!("a write has room for all answers that may wait");
-            }
-        }
-    }
-
-    /// Takes media behind the answers, unless the reader is to stop.
-    fn fill(&self, queue: &mut TcpQueue, gather: &mut Gather, drops: &mut DropSummary) -> Fill {
-        if self.stop.get() {
-            return Fill::Empty;
-        }
-        let now = shardcast_platform::now();
-        let fill = queue.fill(&self.subscription.log.log.borrow(), gather, now);
-        self.record.packets.set(queue.packets_taken());
-        if let Some(dropped) = queue.poll_drop() {
-            self.record.dropped_bytes.add(dropped.bytes);
-            self.record.drops.add(1);
-            drops.add(dropped);
-        }
-        if let Some((dropped, times)) = drops.poll(now) {
-            let (session, path) = (self.session.id, self.subscription.entry.name.clone());
-            let event = Event::ReaderDropped {
-                session,
-                path,
-                reason: dropped.reason,
-                bytes: dropped.bytes,
-                times,
-            };
-            self.subscription.shard.server.events.publish(&event);
-        }
-        fill
-    }
-}
-
-/// The drops of a reader since they were last told.
-#[derive(Default)]
-struct DropSummary {
-    dropped: Option<Dropped>,
-    times: u64,
-    last_told: Option<Instant>,
-}
-
-impl DropSummary {
-    fn add(&mut self, dropped: Dropped) {
-        let bytes = self.dropped.map_or(0, |before| before.bytes) + dropped.bytes;
-        self.dropped = Some(Dropped { bytes, ..dropped });
-        self.times += 1;
-    }
-
-    fn poll(&mut self, now: Instant) -> Option<(Dropped, u64)> {
-        let is_due = self
-            .last_told
-            .is_none_or(|told| now.saturating_duration_since(told) >= DROP_SUMMARY_INTERVAL);
-        let dropped = self.dropped.take_if(|_| is_due)?;
-        self.last_told = Some(now);
-        Some((dropped, std::mem::take(&mut self.times)))
     }
 }

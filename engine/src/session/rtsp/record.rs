@@ -9,12 +9,13 @@ use bytes::BytesMut;
 use shardcast_platform::Slab;
 use shardcast_protocol::rtsp::{Parsed, Question, Request, ServerSession, Step};
 
-use super::connection::{Connection, Flow, Movable, read_more};
+use super::connection::{Connection, Flow, read_more};
 use crate::event::{Event, RefusedPacket, SessionEnd};
 use crate::fanout::EndReason;
 use crate::ingest::{Publication, RtcpUse};
 use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
+use crate::session::transport::Transport;
 use crate::session::writing::write_message;
 use crate::shard::{Coalesced, Media, Phase, PublishGrant, Refusal, SessionHandle, Shard};
 use crate::stream::{Batch, StreamInfo, WIRE_HEADER_BYTES};
@@ -54,16 +55,17 @@ struct Desk {
 const REFUSED_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PublisherStart {
-    /// Asks for the path. A new one is owned by this shard if the connection has moved here for it or can never move.
+    /// Asks for the path. A new one is owned by this shard if connections move to where they are wanted, for then this one
+    /// is there.
     pub(super) async fn publish(
         shard: &Rc<Shard>,
         session: &Rc<SessionHandle>,
         name: &PathName,
         info: &Arc<StreamInfo>,
-        has_moved: bool,
+        is_in_place: bool,
     ) -> Result<Self, Refusal> {
         let place = || {
-            if has_moved {
+            if is_in_place {
                 shard.id()
             } else {
                 shard.server.place(name)
@@ -278,7 +280,7 @@ impl ChunkSize {
     }
 }
 
-impl<T: Movable> Connection<T> {
+impl<T: Transport> Connection<T> {
     /// Reads media until the publisher pauses, tears down or is lost.
     pub(super) async fn record(&mut self, start: PublisherStart) -> Result<(), SessionEnd> {
         let PublisherStart { desk, timer } = start;
