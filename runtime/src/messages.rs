@@ -8,7 +8,8 @@ use std::fmt;
 pub const MESSAGE_BYTES_MAX: usize = 64;
 
 /// The three kinds of message between two shards. Each ordered pair of shards has one ring per kind; order holds
-/// within a kind and pair, and there is **none** between kinds or between different senders.
+/// within a kind and pair. Between kinds it holds one way: a control message is handled after every media message that its
+/// sender had sent before it, so a stream's end never overtakes the stream. There is none between different senders.
 ///
 /// None of the types may be larger than [`MESSAGE_BYTES_MAX`]; a larger one does not compile.
 pub trait Messages: 'static {

@@ -146,7 +146,9 @@ impl<N: Node> Service<N> {
     }
 
     fn has_work(&self, inbox: &Inbox<N::Messages, Rtrb>, seen: Seen) -> bool {
-        inbox.has_something() || self.context.outbox().can_flush() || seen.is_behind(&self.shutdown)
+        inbox.has_something()
+            || self.context.outbox().wants_flush()
+            || seen.is_behind(&self.shutdown)
     }
 
     /// After a turn: counts it, tells senders with a spill list that there is room, moves our own lists on.
@@ -155,7 +157,7 @@ impl<N: Node> Service<N> {
         for sender in drained.hungry.iter() {
             self.bells.mark(sender);
         }
-        if self.context.outbox().can_flush() {
+        if self.context.outbox().wants_flush() {
             self.context.outbox().flush(|to| self.bells.mark(to));
         }
     }

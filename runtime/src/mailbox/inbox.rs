@@ -67,9 +67,15 @@ impl<M: Messages, K: Rings> Inlet<M, K> {
         self.control.ring().is_empty() && self.media.is_empty() && self.returns.is_empty()
     }
 
-    /// Control first: what it says (a stream's end, a new subscription) usually makes room for the rest.
+    /// Control messages in order, and before each of them every media message that its sender had sent before it: a stream's
+    /// end never overtakes the stream. Then the rest of the media.
     fn drain(&mut self, drained: &mut Drained, mut deliver: impl FnMut(Delivery<M>)) -> bool {
+        let media_ring = &mut self.media;
+        let media_taken = &mut drained.media;
         let control = take(self.control.ring_mut(), &mut drained.control, |message| {
+            take_all(media_ring, media_taken, |media| {
+                deliver(Delivery::Media(media))
+            });
             deliver(Delivery::Control(message));
         });
         let media = take(&mut self.media, &mut drained.media, |message| {
@@ -88,6 +94,16 @@ impl<M: Messages, K: Rings> Inlet<M, K> {
 struct Share {
     some: bool,
     left: bool,
+}
+
+/// All that is in a ring now; at most what the ring holds.
+fn take_all<T>(ring: &mut impl RingReader<T>, taken: &mut Taken, mut deliver: impl FnMut(T)) {
+    let depth = ring.len();
+    for message in std::iter::from_fn(|| ring.pop()).take(depth) {
+        deliver(message);
+    }
+    taken.messages += depth;
+    taken.depth = taken.depth.max(depth);
 }
 
 fn take<T>(ring: &mut impl RingReader<T>, taken: &mut Taken, mut deliver: impl FnMut(T)) -> Share {

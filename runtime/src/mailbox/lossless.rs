@@ -94,9 +94,12 @@ impl<T, W: RingWriter<T>> LosslessWriter<T, W> {
         moved
     }
 
-    /// Whether [`flush`](Self::flush) would move something now.
-    pub(crate) fn can_flush(&self) -> bool {
-        !self.spill.is_empty() && self.ring.has_room()
+    /// Whether [`flush`](Self::flush) has something to do: messages to move, or a request to repeat.
+    ///
+    /// The reader may take a request for room that the sender has used up already. Nobody will wake
+    /// the sender then, so it must not sleep before it has asked again.
+    pub(crate) fn wants_flush(&self) -> bool {
+        !self.spill.is_empty() && (self.ring.has_room() || !self.appetite.is_asked())
     }
 
     /// Messages in the spill list.
@@ -182,11 +185,11 @@ mod tests {
         assert!(!reader.sender_waits());
         writer.send(2);
         assert_eq!(writer.spilled(), 1);
-        assert!(!writer.can_flush());
+        assert!(!writer.wants_flush());
         assert_eq!(reader.ring_mut().pop(), Ok(0));
         assert!(reader.sender_waits());
         assert!(!reader.sender_waits());
-        assert!(writer.can_flush());
+        assert!(writer.wants_flush());
         assert_eq!(writer.flush(), 1);
         assert_eq!(writer.spilled(), 0);
     }

@@ -80,10 +80,10 @@ impl<M: Messages, K: Rings> Outbox<M, K> {
             .map_err(Full)
     }
 
-    /// Whether some spill list can move on.
-    pub(crate) fn can_flush(&self) -> bool {
+    /// Whether some spill list can move on, or has to ask for room.
+    pub(crate) fn wants_flush(&self) -> bool {
         self.all()
-            .any(|(_, outlet)| outlet.borrow().control.can_flush())
+            .any(|(_, outlet)| outlet.borrow().control.wants_flush())
     }
 
     /// Moves every spill list on as far as its ring has room, and reports the shards that got something.
