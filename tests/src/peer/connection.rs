@@ -55,6 +55,16 @@ impl Connection {
         self.session.as_deref()
     }
 
+    /// Leaves the session out of later requests, as after its end.
+    pub fn forget_session(&mut self) {
+        self.session = None;
+    }
+
+    /// An interleaved frame that came before the last answer and was not handed out yet. Never waits.
+    pub fn take_frame(&mut self) -> Option<Frame> {
+        self.frames.pop_front()
+    }
+
     /// Sends a request and waits for its answer, whatever its status. Once the server has named a session, requests
     /// carry it.
     ///
@@ -169,7 +179,7 @@ impl Connection {
     /// Reads once and takes the items apart; false at the connection's end.
     fn read_more(&mut self) -> Result<bool, PeerError> {
         let mut buffer = [0; READ_BYTES];
-        let length = self.stream.read(&mut buffer)?;
+        let length = self.read(&mut buffer)?;
         if length == 0 {
             return self.end();
         }
@@ -178,6 +188,27 @@ impl Connection {
         self.input.extend(buffer.iter().take(length));
         self.take_items()?;
         Ok(true)
+    }
+
+    /// One read. A socket with a time limit is not read on by the system after an interruption (signal(7)), which a
+    /// ring that this thread has closed may cause.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// A read with a time limit is interrupted by signals, wherever they are handled.
+    fn read_uninterrupted(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
     }
 
     fn end(&self) -> Result<bool, PeerError> {

@@ -36,6 +36,8 @@ const FU_START: u8 = 0x80;
 const FU_END: u8 = 0x40;
 /// `nal_ref_idc` of every NAL unit: all are referenced.
 const REFERENCED: u8 = 0x60;
+/// Counters are hexadecimal digits: two zero bytes in a row may not stand in a NAL unit.
+const NUMBER_DIGITS: usize = 16;
 /// Stands before the counters.
 pub(super) const MAGIC: &[u8; 4] = b"SHRD";
 /// Payload type of [`SDP`].
@@ -138,9 +140,8 @@ impl Source {
             vec![REFERENCED | NAL_FU_A, start | end | kind]
         };
         payload.extend_from_slice(MAGIC);
-        payload.extend_from_slice(&self.packet.to_be_bytes());
-        payload.extend_from_slice(&self.frame.to_be_bytes());
-        payload.push(u8::from(key && index == 0));
+        let starts = u8::from(key && index == 0);
+        payload.extend(format!("{:016x}{:016x}{starts}", self.packet, self.frame).bytes());
         payload.extend(pattern(self.packet).take(self.shape.pattern_bytes));
         payload
     }
@@ -178,15 +179,19 @@ pub(super) fn read_counter(payload: &[u8]) -> Option<(Counter, &[u8])> {
     let nal = payload.first()? & 0x1f;
     let body = payload.get(if nal == NAL_FU_A { 2 } else { 1 }..)?;
     let body = body.strip_prefix(MAGIC)?;
-    let (packet, body) = body.split_first_chunk::<8>()?;
-    let (frame, body) = body.split_first_chunk::<8>()?;
+    let (packet, body) = body.split_at_checked(NUMBER_DIGITS)?;
+    let (frame, body) = body.split_at_checked(NUMBER_DIGITS)?;
     let (starts, pattern) = body.split_first()?;
     let counter = Counter {
-        packet: u64::from_be_bytes(*packet),
-        frame: u64::from_be_bytes(*frame),
-        starts_key_frame: *starts == 1,
+        packet: read_number(packet)?,
+        frame: read_number(frame)?,
+        starts_key_frame: *starts == b'1',
     };
     Some((counter, pattern))
+}
+
+fn read_number(digits: &[u8]) -> Option<u64> {
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]
