@@ -201,16 +201,6 @@ impl Connection {
         }
     }
 
-    /// A read with a time limit is interrupted by signals, wherever they are handled.
-    fn read_uninterrupted(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.stream.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
-    }
-
     fn end(&self) -> Result<bool, PeerError> {
         if self.consumed < self.input.len() {
             return Err(PeerError::Closed {
