@@ -1,6 +1,6 @@
-//! Waking other shards, once per burst. A send marks its target; a task of the shard's own rings for all marks when
-//! it has its turn, after every task that was ready before it. So a burst costs one ring per target, and no sender
-//! can forget to ring.
+//! Waking other shards, once per burst. A send marks its target; a task of the shard's own rings
+//! for all marks when it has its turn, after every task that was ready before it. So a burst costs
+//! one ring per target, and no sender can forget to ring.
 
 use std::cell::Cell;
 use std::sync::Arc;

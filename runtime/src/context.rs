@@ -1,4 +1,5 @@
-//! A shard's handle to its surroundings: the engine's tasks send to other shards, spawn, count and mark through it.
+//! A shard's handle to its surroundings: the engine's tasks send to other shards, spawn, count and
+//! mark through it.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -92,7 +93,8 @@ impl<M: Messages> ShardContext<M> {
     /// Sends media to another shard. Never waits; the receiver is woken at the end of this turn.
     ///
     /// # Errors
-    /// The ring is full: the message comes back, and the caller cuts its stream for that shard. It is counted.
+    /// The ring is full: the message comes back, and the caller cuts its stream for that shard. It
+    /// is counted.
     ///
     /// # Panics
     /// If `to` is this shard: local work goes no way by a ring.
@@ -108,9 +110,9 @@ impl<M: Messages> ShardContext<M> {
         sent
     }
 
-    /// Sends a control message to another shard. Never waits and never fails: what does not fit waits in this
-    /// shard's spill list and goes first, in order. A list over its maximum (4 million messages) is a
-    /// shard's panic.
+    /// Sends a control message to another shard. Never waits and never fails: what does not fit
+    /// waits in this shard's spill list and goes first, in order. A list over its maximum (4
+    /// million messages) is a shard's panic.
     ///
     /// # Panics
     /// If `to` is this shard.
@@ -150,9 +152,10 @@ impl<M: Messages> ShardContext<M> {
         platform::spawn(Supervised::task(&self.inner.scope, mark, future));
     }
 
-    /// Runs a session on this shard. Its panic ends it alone: it is counted, the future is dropped, and `on_panic`
-    /// gets the message to log and to tidy up what the session had registered. If the panic unwound through a
-    /// mutable borrow of [`Guarded`] state, or `on_panic` panics too, it is a shard's panic.
+    /// Runs a session on this shard. Its panic ends it alone: it is counted, the future is dropped,
+    /// and `on_panic` gets the message to log and to tidy up what the session had registered. If
+    /// the panic unwound through a mutable borrow of [`Guarded`] state, or `on_panic` panics too,
+    /// it is a shard's panic.
     pub fn spawn_session(
         &self,
         mark: Mark,

@@ -1,5 +1,5 @@
-//! Counters of one shard. The shard alone writes them, with plain stores; anybody reads them. Each shard's block
-//! has cache lines of its own, so that counting never slows another core down.
+//! Counters of one shard. The shard alone writes them, with plain stores; anybody reads them. Each
+//! shard's block has cache lines of its own, so that counting never slows another core down.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +47,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: Counter,)*
         }
 
-        /// A copy of one shard's counters. The values are read one after the other while the shard runs on.
+        /// A copy of one shard's counters. The values are read one after the other while the shard
+        /// runs on.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub struct ShardSnapshot {
             /// Whose they are.
@@ -112,8 +113,8 @@ counters! {
     session_panics,
 }
 
-/// Everything that the rest of the process can see of a shard. Three blocks with different writers or readers,
-/// each on cache lines of its own.
+/// Everything that the rest of the process can see of a shard. Three blocks with different writers
+/// or readers, each on cache lines of its own.
 #[derive(Debug, Default)]
 pub(crate) struct ShardRecord {
     /// Written by the shard.

@@ -1,6 +1,6 @@
-//! A shard's core state, and what a panic leaves of it. A session's panic ends that session alone, but not when it
-//! unwound through a mutable borrow of state that others share: half of a change may be in there. Such a panic
-//! poisons the shard, and the runtime ends the process.
+//! A shard's core state, and what a panic leaves of it. A session's panic ends that session alone,
+//! but not when it unwound through a mutable borrow of state that others share: half of a change
+//! may be in there. Such a panic poisons the shard, and the runtime ends the process.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
@@ -8,7 +8,8 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::thread;
 
-/// Whether some guarded state of this shard was left half changed. All [`Guarded`] values of a shard share one.
+/// Whether some guarded state of this shard was left half changed. All [`Guarded`] values of a
+/// shard share one.
 #[derive(Clone, Debug, Default)]
 pub struct Poison(Rc<Cell<bool>>);
 
@@ -26,8 +27,8 @@ impl Poison {
     }
 }
 
-/// A `RefCell` that poisons its shard when a panic passes through a mutable borrow. No borrow of it may be held
-/// across an `.await`.
+/// A `RefCell` that poisons its shard when a panic passes through a mutable borrow. No borrow of it
+/// may be held across an `.await`.
 pub struct Guarded<T: ?Sized> {
     poison: Poison,
     value: RefCell<T>,
@@ -77,7 +78,8 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Guarded<T> {
 #[must_use = "a borrow that is dropped at once changes nothing"]
 pub struct GuardedMut<'a, T: ?Sized> {
     poison: &'a Poison,
-    /// A borrow that begins during a panic (in some `Drop`) and ends well has changed its state wholly.
+    /// A borrow that begins during a panic (in some `Drop`) and ends well has changed its state
+    /// wholly.
     was_panicking: bool,
     value: RefMut<'a, T>,
 }

@@ -1,19 +1,23 @@
-//! Shards: one event loop per core, each with its own sockets, tasks and memory, and the rings by which they talk.
+//! Shards: one event loop per core, each with its own sockets, tasks and memory, and the rings by
+//! which they talk.
 //!
-//! The engine implements [`Node`] and gives it to [`Runtime::start`]; the runtime makes one thread per shard, calls
-//! the node inside that shard's event loop, and carries [`Messages`] between shards. Options come in as plain
-//! values ([`Options`]); what happens goes out through [`Hooks`] and counters.
+//! The engine implements [`Node`] and gives it to [`Runtime::start`]; the runtime makes one thread
+//! per shard, calls the node inside that shard's event loop, and carries [`Messages`] between
+//! shards. Options come in as plain values ([`Options`]); what happens goes out through [`Hooks`]
+//! and counters.
 //!
 //! # Invariants
-//! - Nothing that is on a packet's way waits for another core: every send returns at once, and each of the three
-//!   rings says what happens when it is full ([`Messages`]).
+//! - Nothing that is on a packet's way waits for another core: every send returns at once, and each
+//!   of the three rings says what happens when it is full ([`Messages`]).
 //! - A shard is woken at most once per burst, and only if it sleeps.
 //! - A panic ends either one session or the process, never a shard alone.
-//! - Every shard shows its pulse; a stuck one is reported with the stage, path and session that it polled last.
+//! - Every shard shows its pulse; a stuck one is reported with the stage, path and session that it
+//!   polled last.
 //! - A shard's state belongs to its future, not to its thread, so several shards can run on one.
 //!
 //! # Deliberately absent
-//! Protocols, configuration files, work stealing, cross-thread wakers, and any lock on a packet's way.
+//! Protocols, configuration files, work stealing, cross-thread wakers, and any lock on a packet's
+//! way.
 
 #![forbid(unsafe_code)]
 

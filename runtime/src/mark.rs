@@ -1,8 +1,8 @@
-//! What a shard is doing: stage, path and session of the task that it polls. The engine gives marks to its tasks,
-//! the shard's pulse holds the last one, the stall detector names it.
+//! What a shard is doing: stage, path and session of the task that it polls. The engine gives marks
+//! to its tasks, the shard's pulse holds the last one, the stall detector names it.
 
-/// A step of the work, as an index into a table of names: the runtime's own stages come first, then the engine's
-/// ([`Hooks::stages`](crate::Hooks)).
+/// A step of the work, as an index into a table of names: the runtime's own stages come first, then
+/// the engine's ([`Hooks::stages`](crate::Hooks)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Stage(u16);
 
@@ -16,7 +16,8 @@ impl Stage {
     /// The shard drains: `Node::drain`.
     pub const DRAIN: Self = Self(3);
 
-    /// The engine's stage number `index`: the name at that place of [`Hooks::stages`](crate::Hooks).
+    /// The engine's stage number `index`: the name at that place of
+    /// [`Hooks::stages`](crate::Hooks).
     #[must_use]
     pub const fn engine(index: u16) -> Self {
         Self(OWN_NAMES.len() as u16 + index)
@@ -44,8 +45,8 @@ impl Stage {
 
 const OWN_NAMES: [&str; 4] = ["start", "inbox", "bells", "drain"];
 
-/// Stage, path and session as numbers, so that marking costs three stores. 0 stands for *none*; the hook
-/// `describe` turns the numbers into names.
+/// Stage, path and session as numbers, so that marking costs three stores. 0 stands for *none*; the
+/// hook `describe` turns the numbers into names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Mark {
     /// The step of the work.

@@ -1,30 +1,33 @@
-//! What crosses shards. The engine defines the three kinds of message, the mailbox carries them; this file says
-//! what each kind may lose and how big it may be.
+//! What crosses shards. The engine defines the three kinds of message, the mailbox carries them;
+//! this file says what each kind may lose and how big it may be.
 
 use std::fmt;
 
-/// Most bytes of one message of any kind: a cache line. Bigger content travels behind an `Arc` or a `Box`, so that
-/// a ring's slot is written with one line's worth of traffic between two cores.
+/// Most bytes of one message of any kind: a cache line. Bigger content travels behind an `Arc` or a
+/// `Box`, so that a ring's slot is written with one line's worth of traffic between two cores.
 pub const MESSAGE_BYTES_MAX: usize = 64;
 
-/// The three kinds of message between two shards. Each ordered pair of shards has one ring per kind; order holds
-/// within a kind and pair. Between kinds it holds one way: a control message is handled after every media message that its
-/// sender had sent before it, so a stream's end never overtakes the stream. There is none between different senders.
+/// The three kinds of message between two shards. Each ordered pair of shards has one ring per
+/// kind; order holds within a kind and pair. Between kinds it holds one way: a control message is
+/// handled after every media message that its sender had sent before it, so a stream's end never
+/// overtakes the stream. There is none between different senders.
 ///
 /// None of the types may be larger than [`MESSAGE_BYTES_MAX`]; a larger one does not compile.
 pub trait Messages: 'static {
-    /// Batches of a stream, owner to shards with readers. *Lossy*: a full ring gives the message back at once and
-    /// counts it. A drop costs that stream's packets on that shard until its next start point; the sender recovers
-    /// it, by cutting the stream for that shard there and then.
+    /// Batches of a stream, owner to shards with readers. *Lossy*: a full ring gives the message
+    /// back at once and counts it. A drop costs that stream's packets on that shard until its next
+    /// start point; the sender recovers it, by cutting the stream for that shard there and then.
     type Media: Send + 'static;
 
-    /// Subscriptions, answers, hand-over of sockets. *Lossless*: beyond the ring it waits in a spill list at the
-    /// sender, which goes first and in order. Nothing is dropped while both shards live, so nobody recovers
-    /// anything; what bounds it is that a session has few such messages outstanding.
+    /// Subscriptions, answers, hand-over of sockets. *Lossless*: beyond the ring it waits in a
+    /// spill list at the sender, which goes first and in order. Nothing is dropped while both
+    /// shards live, so nobody recovers anything; what bounds it is that a session has few such
+    /// messages outstanding.
     type Control: Send + 'static;
 
-    /// Empty chunks on their way home. *Dropped where it is* when the ring is full: the message's own `Drop` frees
-    /// the chunk there. It costs one allocation later, at the chunk's home, which recovers it by allocating anew.
+    /// Empty chunks on their way home. *Dropped where it is* when the ring is full: the message's
+    /// own `Drop` frees the chunk there. It costs one allocation later, at the chunk's home, which
+    /// recovers it by allocating anew.
     type Return: Send + 'static;
 }
 

@@ -1,5 +1,5 @@
-//! What a runtime is told: plain options (whoever reads a configuration file fills them in) and the hooks through
-//! which it reports.
+//! What a runtime is told: plain options (whoever reads a configuration file fills them in) and the
+//! hooks through which it reports.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::mark::Mark;
 use crate::stall::Stall;
 use crate::{ShardCount, ShardId};
 
-/// Smallest and largest number of slots of a media ring. One slot would cut a stream at every hiccup; 65536 batches
-/// are minutes of media, far beyond what a reader could still use.
+/// Smallest and largest number of slots of a media ring. One slot would cut a stream at every
+/// hiccup; 65536 batches are minutes of media, far beyond what a reader could still use.
 pub const MEDIA_RING_MIN: usize = 2;
 /// See [`MEDIA_RING_MIN`].
 pub const MEDIA_RING_MAX: usize = 65_536;
@@ -88,12 +88,14 @@ pub type OnShardPanic = Arc<dyn Fn(ShardPanic) + Send + Sync>;
 pub struct Hooks {
     /// Names of the engine's stages, in the order of [`Stage::engine`](crate::Stage::engine).
     pub stages: &'static [&'static str],
-    /// Names for a mark. Called on the detector's or a dying shard's thread: it must not wait for a shard.
+    /// Names for a mark. Called on the detector's or a dying shard's thread: it must not wait for a
+    /// shard.
     pub describe: Describe,
     /// Default: one warning in the log at the beginning and one at the end of a stall.
     pub on_stall: OnStall,
-    /// Default: one line in the log, then the process exits with [`SHARD_PANIC_EXIT_CODE`], within a second come
-    /// what may. A hook that returns ends the runtime alone: every shard is shut down and
+    /// Default: one line in the log, then the process exits with [`SHARD_PANIC_EXIT_CODE`], within
+    /// a second come what may. A hook that returns ends the runtime alone: every shard is shut down
+    /// and
     /// [`Running::join`](crate::Running::join) says [`Exit::Panicked`](crate::Exit::Panicked).
     ///
     /// [`SHARD_PANIC_EXIT_CODE`]: crate::SHARD_PANIC_EXIT_CODE

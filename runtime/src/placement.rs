@@ -1,13 +1,16 @@
-//! Where a new path goes: the less loaded of two candidates by hash. It reads a table of loads that the caller
-//! keeps (one number per shard) and knows nothing else, so the same name and loads always give the same shard.
+//! Where a new path goes: the less loaded of two candidates by hash. It reads a table of loads that
+//! the caller keeps (one number per shard) and knows nothing else, so the same name and loads
+//! always give the same shard.
 
 use crate::ShardId;
 
-/// The shard that shall own `name`: two different candidates come from the name's hash, and the less loaded of
-/// them wins (the first if they are equal). `loads` has one entry per shard, in any unit.
+/// The shard that shall own `name`: two different candidates come from the name's hash, and the
+/// less loaded of them wins (the first if they are equal). `loads` has one entry per shard, in any
+/// unit.
 ///
 /// # Panics
-/// If `loads` is empty or longer than [`SHARDS_MAX`](crate::SHARDS_MAX): a table that belongs to no running shards.
+/// If `loads` is empty or longer than [`SHARDS_MAX`](crate::SHARDS_MAX): a table that belongs to no
+/// running shards.
 #[must_use]
 pub fn place(name: &str, loads: &[u32]) -> ShardId {
     let (first, second) = candidates(name, loads.len());
@@ -36,8 +39,8 @@ fn reduce(bits: u64, shards: usize) -> usize {
     ((bits * shards as u64) >> 32) as usize
 }
 
-/// FNV-1a, then the finaliser of splitmix64: FNV alone leaves the high bits of short names poorly mixed. It must
-/// not change between runs, which the standard library's hasher does not promise.
+/// FNV-1a, then the finaliser of splitmix64: FNV alone leaves the high bits of short names poorly
+/// mixed. It must not change between runs, which the standard library's hasher does not promise.
 fn hash(name: &str) -> u64 {
     let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

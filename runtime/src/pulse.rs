@@ -1,13 +1,14 @@
-//! A shard's sign of life: the time of its last heartbeat and the mark of what it polled last. The shard writes,
-//! the stall detector reads.
+//! A shard's sign of life: the time of its last heartbeat and the mark of what it polled last. The
+//! shard writes, the stall detector reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::mark::{Mark, Stage};
 
-/// Plain stores by the shard, on a cache line of its own. The parts of a mark are stored one by one: a reader may
-/// see parts of two marks while the shard runs, but not of a shard that is stuck, and that is when it is read.
+/// Plain stores by the shard, on a cache line of its own. The parts of a mark are stored one by
+/// one: a reader may see parts of two marks while the shard runs, but not of a shard that is stuck,
+/// and that is when it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     /// Microseconds since the runtime's start.

@@ -1,5 +1,6 @@
-//! Starts the shards on threads of their own and ends them. What was decided (how many, which driver) comes first,
-//! as a [`Plan`], so that the caller can make each shard's seed; then everything starts, or nothing does.
+//! Starts the shards on threads of their own and ends them. What was decided (how many, which
+//! driver) comes first, as a [`Plan`], so that the caller can make each shard's seed; then
+//! everything starts, or nothing does.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -82,8 +83,8 @@ pub enum StartError<E> {
 pub struct Runtime;
 
 impl Runtime {
-    /// Decides the plan, lets `seeds` make one seed per shard, starts every shard and waits until every node has
-    /// started. Several runtimes may run in one process.
+    /// Decides the plan, lets `seeds` make one seed per shard, starts every shard and waits until
+    /// every node has started. Several runtimes may run in one process.
     ///
     /// # Errors
     /// See [`StartError`]; whatever had started by then has ended again.
@@ -266,7 +267,8 @@ fn run_thread<N: Node>(shared: &Shared, shard: ShardId, seat: Seat<N>, hooks: Ho
     }
 }
 
-/// Keeps this thread on its shard's CPU. A machine that refuses costs speed, not correctness, so it is only said.
+/// Keeps this thread on its shard's CPU. A machine that refuses costs speed, not correctness, so it
+/// is only said.
 fn pin(shared: &Shared, shard: ShardId) {
     let cpu = shared
         .plan
@@ -280,7 +282,8 @@ fn pin(shared: &Shared, shard: ShardId) {
     }
 }
 
-/// What the shards' threads tell the one that waits for them. At most two per shard, and one for the request.
+/// What the shards' threads tell the one that waits for them. At most two per shard, and one for
+/// the request.
 enum Event {
     Ready,
     Ended(ShardId, ShardEnd),
@@ -393,7 +396,8 @@ impl Running {
         self.handle.counters()
     }
 
-    /// Waits until somebody has asked for the shutdown and every shard has ended, or its deadline has passed.
+    /// Waits until somebody has asked for the shutdown and every shard has ended, or its deadline
+    /// has passed.
     #[must_use]
     pub fn join(mut self) -> Exit {
         self.until_ended();
@@ -410,7 +414,8 @@ impl Running {
         }
     }
 
-    /// The next event, however long it takes; after the request for shutdown, only until the shards are late.
+    /// The next event, however long it takes; after the request for shutdown, only until the shards
+    /// are late.
     fn next_event(&self) -> Result<Event, RecvTimeoutError> {
         match self.handle.shared.shutdown.deadline() {
             None => self

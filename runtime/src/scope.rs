@@ -1,5 +1,5 @@
-//! What every task of a shard has in common, whatever messages the shard exchanges: its number, its record, its
-//! poison and its hooks, and what happens when it panics.
+//! What every task of a shard has in common, whatever messages the shard exchanges: its number, its
+//! record, its poison and its hooks, and what happens when it panics.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -68,8 +68,9 @@ impl Scope {
             .tick(platform::now().saturating_duration_since(self.epoch));
     }
 
-    /// Tells the hook, which usually ends the process. If it returns, this shard is over; a hook that panics has
-    /// left nothing to decide, so the process is aborted. Only the first panic is told.
+    /// Tells the hook, which usually ends the process. If it returns, this shard is over; a hook
+    /// that panics has left nothing to decide, so the process is aborted. Only the first panic is
+    /// told.
     pub(crate) fn handle_shard_panic(&self, message: String) {
         if self.failed.replace(true) {
             return;

@@ -1,5 +1,6 @@
-//! One shard's life: it attaches its doorbell, starts the node, serves the inbox, beats its heart, drains and ends.
-//! It is one future, and nothing in it belongs to a thread, so that several shards can run on one.
+//! One shard's life: it attaches its doorbell, starts the node, serves the inbox, beats its heart,
+//! drains and ends. It is one future, and nothing in it belongs to a thread, so that several shards
+//! can run on one.
 
 use std::future::Future;
 use std::pin::pin;
@@ -122,8 +123,8 @@ impl<N: Node> Service<N> {
         });
     }
 
-    /// Serves the inbox for the rest of the shard's life. A turn is bounded; between two of them every other task
-    /// has its own.
+    /// Serves the inbox for the rest of the shard's life. A turn is bounded; between two of them
+    /// every other task has its own.
     async fn serve(&self, mut inbox: Inbox<N::Messages, Rtrb>, mut waiter: DoorbellWaiter) {
         let mut seen = Seen::default();
         loop {
@@ -151,7 +152,8 @@ impl<N: Node> Service<N> {
             || seen.is_behind(&self.shutdown)
     }
 
-    /// After a turn: counts it, tells senders with a spill list that there is room, moves our own lists on.
+    /// After a turn: counts it, tells senders with a spill list that there is room, moves our own
+    /// lists on.
     fn settle(&self, drained: &Drained) {
         self.context.stats().count_turn(drained);
         for sender in drained.hungry.iter() {
@@ -178,8 +180,8 @@ impl<N: Node> Service<N> {
         }
     }
 
-    /// Drains the node in a task, so that its polls are marked and what it has in flight at the deadline ends with
-    /// the event loop.
+    /// Drains the node in a task, so that its polls are marked and what it has in flight at the
+    /// deadline ends with the event loop.
     fn drained(&self) -> Receiver<()> {
         let (done, drained) = oneshot();
         let node = Rc::clone(&self.node);

@@ -1,13 +1,14 @@
-//! The number of a shard, and how many shards a process runs. `shards: auto` is decided here from the CPU
-//! budget that the platform reads; everything else only passes the number on.
+//! The number of a shard, and how many shards a process runs. `shards: auto` is decided here from
+//! the CPU budget that the platform reads; everything else only passes the number on.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 
 use shardcast_platform::CpuBudget;
 
-/// Most shards in one process. Rings exist per ordered pair, so their memory grows with the square of it; 256 is
-/// more cores than one media path can be spread over, and lets a shard's number fit a byte-sized bitmap of four words.
+/// Most shards in one process. Rings exist per ordered pair, so their memory grows with the square
+/// of it; 256 is more cores than one media path can be spread over, and lets a shard's number fit a
+/// byte-sized bitmap of four words.
 pub const SHARDS_MAX: usize = 256;
 
 /// One shard of this process: `0 .. shards`.

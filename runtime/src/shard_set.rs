@@ -1,4 +1,5 @@
-//! A set of shards as four words, for marks that are set on the packet's way: no allocation, no hashing.
+//! A set of shards as four words, for marks that are set on the packet's way: no allocation, no
+//! hashing.
 
 use crate::{SHARDS_MAX, ShardId};
 

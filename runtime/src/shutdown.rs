@@ -1,5 +1,6 @@
-//! Shutdown, as all shards see it: requested once, bounded by a deadline, over when every shard has drained.
-//! Until then a shard that is done goes on serving its inbox, because others may need its answers to drain.
+//! Shutdown, as all shards see it: requested once, bounded by a deadline, over when every shard has
+//! drained. Until then a shard that is done goes on serving its inbox, because others may need its
+//! answers to drain.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -65,7 +66,8 @@ impl Shutdown {
     }
 }
 
-/// Dropped when a shard has nothing left to do, or never will do anything again, whatever the reason.
+/// Dropped when a shard has nothing left to do, or never will do anything again, whatever the
+/// reason.
 pub(crate) struct Arrival(Arc<Shutdown>);
 
 impl Drop for Arrival {

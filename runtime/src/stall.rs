@@ -1,9 +1,9 @@
-//! The stall detector: a thread of its own that looks at every shard's pulse and reports a shard whose event loop
-//! has not come round for too long, naming what it polled last. It reports once when that begins and once when it
-//! is over.
+//! The stall detector: a thread of its own that looks at every shard's pulse and reports a shard
+//! whose event loop has not come round for too long, naming what it polled last. It reports once
+//! when that begins and once when it is over.
 //!
-//! Deliberately absent: any remedy. A stuck task cannot be taken from its thread; an operator or a supervisor
-//! decides.
+//! Deliberately absent: any remedy. A stuck task cannot be taken from its thread; an operator or a
+//! supervisor decides.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,8 +14,8 @@ use crate::counters::ShardRecord;
 use crate::mark::Mark;
 use crate::options::Hooks;
 
-/// Shortest and longest time between two heartbeats. Below, heartbeats of an idle shard would cost CPU for nothing;
-/// above, a stall would be reported late by that much.
+/// Shortest and longest time between two heartbeats. Below, heartbeats of an idle shard would cost
+/// CPU for nothing; above, a stall would be reported late by that much.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(50);
 const HEARTBEAT_MAX: Duration = Duration::from_millis(250);
 
@@ -139,7 +139,8 @@ impl Detector {
         Look { findings, pause }
     }
 
-    /// When the detector itself overslept, the process was stopped or starved, and no shard is to blame.
+    /// When the detector itself overslept, the process was stopped or starved, and no shard is to
+    /// blame.
     fn forgive_a_pause_of_the_whole_process(&mut self, now: Duration) {
         if self.due.is_some_and(|due| now > due + self.stall_after / 2) {
             self.forgiven_until = now;

@@ -1,6 +1,6 @@
-//! What stands between a task and the event loop: it marks each poll for the stall detector, counts the task, and
-//! catches its panics. A session's panic ends that session; any other, or one that left guarded state half
-//! changed, is the shard's.
+//! What stands between a task and the event loop: it marks each poll for the stall detector, counts
+//! the task, and catches its panics. A session's panic ends that session; any other, or one that
+//! left guarded state half changed, is the shard's.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 use crate::mark::Mark;
 use crate::scope::Scope;
 
-/// Boxed, because a future that an `async` block or a combinator takes in by value is held there twice.
+/// Boxed, because a future that an `async` block or a combinator takes in by value is held there
+/// twice.
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Told a session's panic message.
@@ -136,7 +137,8 @@ pub(crate) async fn poll_caught<F: Future>(future: F) -> Result<F::Output, Strin
     .await
 }
 
-/// Runs `f` and turns its panic into the panic's message. Unwind safety is what [`Guarded`](crate::Guarded) is for.
+/// Runs `f` and turns its panic into the panic's message. Unwind safety is what
+/// [`Guarded`](crate::Guarded) is for.
 pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(message_of)
 }
@@ -149,7 +151,8 @@ fn message_of(payload: Box<dyn Any + Send>) -> String {
             None => String::from("a panic without a message"),
         },
     };
-    // A payload may panic when dropped; whoever made such a one does not bring the shard down by it.
+    // A payload may panic when dropped; whoever made such a one does not bring the shard down by
+    // it.
     std::mem::forget(payload);
     message
 }

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use shardcast_platform::{DriverRequest, yield_now};
@@ -88,8 +89,8 @@ fn a_panic_of_a_session_ends_that_session_alone() {
 }
 
 /// A sender of numbers that arrive as text among the events.
-fn panicked_number(events: &std::sync::mpsc::Sender<String>) -> std::sync::mpsc::Sender<u64> {
-    let (sender, numbers) = std::sync::mpsc::channel();
+fn panicked_number(events: &Sender<String>) -> Sender<u64> {
+    let (sender, numbers) = channel();
     let events = events.clone();
     std::thread::spawn(move || {
         for number in numbers {
@@ -238,7 +239,14 @@ fn the_child_that_panics() {
         Hooks::default(),
         vec![idle(), node],
     );
-    std::thread::park_timeout(WATCHDOG);
+    wait_for_the_end();
+}
+
+/// Nobody ever sends, so only the watchdog ends this. Parking would do, were it not for wake-ups
+/// that are left over from other waits.
+fn wait_for_the_end() {
+    let (_silent, never) = channel::<()>();
+    let _ = never.recv_timeout(WATCHDOG);
 }
 
 /// A log into a pipe that nobody reads.
@@ -254,7 +262,7 @@ impl tracing::Subscriber for HangingLog {
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
     fn event(&self, _: &tracing::Event<'_>) {
-        std::thread::park_timeout(WATCHDOG);
+        wait_for_the_end();
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}

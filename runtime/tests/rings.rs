@@ -58,7 +58,8 @@ fn two_shards_that_overflow_each_other_both_finish() {
                 Behaviour {
                     control: Box::new(move |_, number| {
                         assert_eq!(number, next.replace(number + 1), "in order");
-                        // Each message of the first half provokes another one, so lists grow while they shrink.
+                        // Each message of the first half provokes another one, so lists grow while
+                        // they shrink.
                         if number < MESSAGES {
                             context.send_control(other, MESSAGES + number);
                         } else if number == 2 * MESSAGES - 1 {

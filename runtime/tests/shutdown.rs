@@ -200,8 +200,9 @@ fn several_runtimes_in_one_process_do_not_touch_each_other() {
     finished.sort_unstable();
     assert_eq!(finished, [0, 1, 2, 3, 4, 5]);
     for running in runtimes {
-        assert_eq!(running.counters()[0].control_received, ROUNDS);
+        let handle = running.handle();
         running.shutdown();
         assert_eq!(running.join(), Exit::Clean);
+        assert_eq!(handle.counters()[0].control_received, ROUNDS);
     }
 }

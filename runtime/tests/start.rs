@@ -7,7 +7,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardcast_platform::{DriverRequest, cpu_budget, pin_current_thread};
+use shardcast_platform::DriverRequest;
+#[cfg(target_os = "linux")]
+use shardcast_platform::{cpu_budget, pin_current_thread};
 use shardcast_runtime::{
     Exit, Hooks, MEDIA_RING_MAX, MEDIA_RING_MIN, Options, Runtime, SHARDS_MAX, STALL_AFTER_MIN,
     ShardCount, StartError,

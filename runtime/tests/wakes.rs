@@ -1,5 +1,5 @@
-//! Shards that sleep are woken by what is sent to them, under load and out of silence, on every driver. A lost wake
-//! is a hang, and the watchdog tells.
+//! Shards that sleep are woken by what is sent to them, under load and out of silence, on every
+//! driver. A lost wake is a hang, and the watchdog tells.
 
 mod testing;
 
@@ -23,7 +23,8 @@ fn storm(shards: usize, messages: u64, done: &Sender<u64>) -> Script {
                 for to in sending.others() {
                     sending.send_control(to, number);
                 }
-                // Bursts of every length from 1 to 7, so that shards fall asleep in between at every place.
+                // Bursts of every length from 1 to 7, so that shards fall asleep in between at
+                // every place.
                 if number % 28 % 7 == number % 4 {
                     yield_now().await;
                 }
@@ -139,7 +140,8 @@ fn a_burst_rings_once_per_target() {
 fn a_busy_inbox_leaves_the_shards_own_tasks_their_turns() {
     for driver in drivers() {
         let (turns, reports) = reports();
-        // Two shards keep each other's inboxes from ever being empty, while a task of the first counts its turns.
+        // Two shards keep each other's inboxes from ever being empty, while a task of the first
+        // counts its turns.
         let ball = |balls: u64| {
             move |context: testing::Context, other: usize| {
                 for number in 0..balls {

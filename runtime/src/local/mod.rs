@@ -1,5 +1,5 @@
-//! Primitives between the tasks of one shard: a wake-up, a value, a race. Everything here is single-threaded and
-//! safe to drop at any `.await`.
+//! Primitives between the tasks of one shard: a wake-up, a value, a race. Everything here is
+//! single-threaded and safe to drop at any `.await`.
 
 mod notify;
 mod oneshot;

@@ -1,5 +1,6 @@
-//! A wake-up between two tasks of one shard. One task waits, any task of the same shard notifies; one notification
-//! is remembered, so none is lost between two waits. Nothing is allocated, no atomic is touched.
+//! A wake-up between two tasks of one shard. One task waits, any task of the same shard notifies;
+//! one notification is remembered, so none is lost between two waits. Nothing is allocated, no
+//! atomic is touched.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -22,7 +23,8 @@ impl Notify {
         Self::default()
     }
 
-    /// Lets the waiting task go on, or the next one that waits. Several notifications before a wait are one.
+    /// Lets the waiting task go on, or the next one that waits. Several notifications before a wait
+    /// are one.
     pub fn notify(&self) {
         if self.pending.replace(true) {
             return;
@@ -42,7 +44,8 @@ impl Notify {
     /// Resolves at the next notification, or at once if one is pending. Dropping it loses nothing.
     ///
     /// # Panics
-    /// If another wait on this `Notify` is alive: there is one waiter, and a second would steal its wake-ups.
+    /// If another wait on this `Notify` is alive: there is one waiter, and a second would steal its
+    /// wake-ups.
     pub fn notified(&self) -> Notified<'_> {
         let already = self.waiting.replace(true);
         assert!(!already, "a Notify has one waiter");

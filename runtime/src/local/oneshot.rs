@@ -1,5 +1,5 @@
-//! One value from one task of a shard to another task of the same shard: answers to control messages come back to
-//! the session that asked this way. Dropping either end is seen by the other.
+//! One value from one task of a shard to another task of the same shard: answers to control
+//! messages come back to the session that asked this way. Dropping either end is seen by the other.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -81,7 +81,8 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// Ends the sender's part with `state` and wakes the receiver. The value comes back if nobody is there to take it.
+/// Ends the sender's part with `state` and wakes the receiver. The value comes back if nobody is
+/// there to take it.
 fn settle<T>(slot: &RefCell<Slot<T>>, state: State<T>) -> Result<(), T> {
     let mut borrowed = slot.borrow_mut();
     if matches!(borrowed.state, State::ReceiverDropped) {
@@ -99,7 +100,8 @@ fn settle<T>(slot: &RefCell<Slot<T>>, state: State<T>) -> Result<(), T> {
     Ok(())
 }
 
-/// The end that waits: a future of the value. Dropping it, polled or not, is safe; the sender gets its value back.
+/// The end that waits: a future of the value. Dropping it, polled or not, is safe; the sender gets
+/// its value back.
 #[must_use = "a wait does nothing unless it is awaited"]
 pub struct Receiver<T> {
     slot: Rc<RefCell<Slot<T>>>,

@@ -1,5 +1,5 @@
-//! Two futures of one task, the first to end wins. The loser is dropped, so neither may be an I/O operation in
-//! flight (dropping one loses bytes): this is for notifications, answers and timers.
+//! Two futures of one task, the first to end wins. The loser is dropped, so neither may be an I/O
+//! operation in flight (dropping one loses bytes): this is for notifications, answers and timers.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

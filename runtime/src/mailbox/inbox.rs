@@ -1,12 +1,14 @@
-//! The receiving half of a shard's mailbox: one inlet per other shard. Messages come out of the rings and go to
-//! the node's handlers, a bounded number per turn.
+//! The receiving half of a shard's mailbox: one inlet per other shard. Messages come out of the
+//! rings and go to the node's handlers, a bounded number per turn.
 
 use super::lossless::LosslessReader;
 use super::ring::{RingReader, Rings};
 use crate::shard_set::ShardSet;
 use crate::{Messages, ShardId};
 
-/// Most messages taken from one ring before the others, and then the shard's other tasks, have their turn.
+/// Most messages taken from one ring before the others, and then the shard's other tasks, have
+/// their turn. Media that has to go before a control message is taken beyond it, up to what the
+/// ring holds.
 const TURN_MESSAGES_MAX: usize = 64;
 
 /// The three rings from one other shard.
@@ -67,14 +69,14 @@ impl<M: Messages, K: Rings> Inlet<M, K> {
         self.control.ring().is_empty() && self.media.is_empty() && self.returns.is_empty()
     }
 
-    /// Control messages in order, and before each of them every media message that its sender had sent before it: a stream's
-    /// end never overtakes the stream. Then the rest of the media.
+    /// Control messages in order, and before each of them every media message that its sender had
+    /// sent before it: a stream's end never overtakes the stream. Then the rest of the media.
     fn drain(&mut self, drained: &mut Drained, mut deliver: impl FnMut(Delivery<M>)) -> bool {
         let media_ring = &mut self.media;
         let media_taken = &mut drained.media;
         let control = take(self.control.ring_mut(), &mut drained.control, |message| {
             take_all(media_ring, media_taken, |media| {
-                deliver(Delivery::Media(media))
+                deliver(Delivery::Media(media));
             });
             deliver(Delivery::Control(message));
         });

@@ -1,8 +1,9 @@
-//! A ring that loses nothing: what does not fit waits in a *spill list* at the sender, which goes first and in
-//! order. Messages come from one shard's sessions and leave to the ring's reader on another shard.
+//! A ring that loses nothing: what does not fit waits in a *spill list* at the sender, which goes
+//! first and in order. Messages come from one shard's sessions and leave to the ring's reader on
+//! another shard.
 //!
-//! Nobody polls a spill list. The sender asks (`Appetite`) to be woken once the reader has made room, and tries
-//! once more after asking, so that room made in between is not missed.
+//! Nobody polls a spill list. The sender asks (`Appetite`) to be woken once the reader has made
+//! room, and tries once more after asking, so that room made in between is not missed.
 //!
 //! Deliberately absent: any waiting. A send never blocks and never fails.
 
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use super::ring::RingWriter;
 use super::sync::{AtomicBool, Ordering, fence};
 
-/// Most messages in one spill list. A session has at most 4 control messages outstanding and a process at most a
-/// million descriptors, so a longer list is a bug of ours (a loop of messages), not load; the context makes it a
-/// shard's panic, before it takes the machine's memory.
+/// Most messages in one spill list. A session has at most 4 control messages outstanding and a
+/// process at most a million descriptors, so a longer list is a bug of ours (a loop of messages),
+/// not load; the context makes it a shard's panic, before it takes the machine's memory.
 pub(crate) const SPILL_MESSAGES_MAX: usize = 4 << 20;
 
-/// Slots of a spill list that are kept once it is empty again; what a rare burst took beyond is given back.
+/// Slots of a spill list that are kept once it is empty again; what a rare burst took beyond is
+/// given back.
 const SPILL_KEPT: usize = 1024;
 
 /// Set by the sender of a full ring, taken by its reader when that has made room.
@@ -27,7 +29,8 @@ struct Appetite {
 }
 
 impl Appetite {
-    /// After this, either the caller sees the room that the reader has made, or the reader sees the request.
+    /// After this, either the caller sees the room that the reader has made, or the reader sees the
+    /// request.
     fn ask(&self) {
         self.hungry.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -68,7 +71,8 @@ pub(crate) struct LosslessWriter<T, W> {
 }
 
 impl<T, W: RingWriter<T>> LosslessWriter<T, W> {
-    /// Sends `item` after everything that was sent before it. It is in the ring or in the spill list afterwards.
+    /// Sends `item` after everything that was sent before it. It is in the ring or in the spill
+    /// list afterwards.
     pub(crate) fn send(&mut self, item: T) {
         if self.spill.is_empty() {
             match self.ring.push(item) {
@@ -83,8 +87,8 @@ impl<T, W: RingWriter<T>> LosslessWriter<T, W> {
         }
     }
 
-    /// Moves what fits from the spill list into the ring and, if something is left, asks to be woken for it.
-    /// Returns how many went.
+    /// Moves what fits from the spill list into the ring and, if something is left, asks to be
+    /// woken for it. Returns how many went.
     pub(crate) fn flush(&mut self) -> usize {
         let mut moved = self.refill();
         if !self.spill.is_empty() {
@@ -94,7 +98,8 @@ impl<T, W: RingWriter<T>> LosslessWriter<T, W> {
         moved
     }
 
-    /// Whether [`flush`](Self::flush) has something to do: messages to move, or a request to repeat.
+    /// Whether [`flush`](Self::flush) has something to do: messages to move, or a request to
+    /// repeat.
     ///
     /// The reader may take a request for room that the sender has used up already. Nobody will wake
     /// the sender then, so it must not sleep before it has asked again.
@@ -140,7 +145,8 @@ impl<R> LosslessReader<R> {
         &mut self.ring
     }
 
-    /// To be called once after taking items: true when the sender waits for room, and must be woken.
+    /// To be called once after taking items: true when the sender waits for room, and must be
+    /// woken.
     pub(crate) fn sender_waits(&self) -> bool {
         self.appetite.take()
     }
@@ -206,5 +212,25 @@ mod tests {
             assert_eq!(writer.flush(), 1);
         }
         assert_eq!(reader.ring_mut().pop(), Ok(2));
+    }
+
+    #[test]
+    fn a_request_that_was_answered_too_late_is_repeated_before_the_sender_sleeps() {
+        let (mut writer, mut reader) = pair(1);
+        for item in 0..3 {
+            writer.send(item);
+        }
+        assert_eq!(reader.ring_mut().pop(), Ok(0));
+        // The sender sees the room by itself, and only then the reader takes the request.
+        assert_eq!(writer.flush(), 1);
+        assert!(reader.sender_waits());
+        assert!(
+            writer.wants_flush(),
+            "nobody will wake it for the last message"
+        );
+        assert_eq!(writer.flush(), 0);
+        assert!(!writer.wants_flush());
+        assert_eq!(reader.ring_mut().pop(), Ok(1));
+        assert!(reader.sender_waits());
     }
 }

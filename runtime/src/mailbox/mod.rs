@@ -1,8 +1,9 @@
-//! The mailboxes of all shards: three rings per ordered pair. One [`Outbox`] and one [`Inbox`] per shard are made
-//! at start and moved to the shard's thread; nothing is shared between two shards but the rings themselves.
+//! The mailboxes of all shards: three rings per ordered pair. One [`Outbox`] and one [`Inbox`] per
+//! shard are made at start and moved to the shard's thread; nothing is shared between two shards
+//! but the rings themselves.
 //!
-//! Generic over the rings, so that what ships can run under a model checker with a stand-in ring. Deliberately
-//! absent: waking. The mailbox says whom to wake, the bells wake.
+//! Generic over the rings, so that what ships can run under a model checker with a stand-in ring.
+//! Deliberately absent: waking. The mailbox says whom to wake, the bells wake.
 
 mod inbox;
 mod lossless;
@@ -19,11 +20,13 @@ use crate::{Messages, ShardId};
 use inbox::Inlet;
 use outbox::Outlet;
 
-/// Slots of a control ring. A burst of this many subscriptions between two shards needs no spill list.
+/// Slots of a control ring. A burst of this many subscriptions between two shards needs no spill
+/// list.
 pub(crate) const CONTROL_RING: usize = 1024;
 
-/// Slots of a return ring. Chunks come home in the rhythm in which batches go out; beyond a quarter of the usual
-/// media ring it is cheaper to free a chunk where it is than to keep more of them alive.
+/// Slots of a return ring. Chunks come home in the rhythm in which batches go out; beyond a quarter
+/// of the usual media ring it is cheaper to free a chunk where it is than to keep more of them
+/// alive.
 pub(crate) const RETURN_RING: usize = 256;
 
 /// One shard's part of the mesh.
@@ -38,7 +41,8 @@ pub(crate) fn mesh<M: Messages, K: Rings>(shards: usize, media_ring: usize) -> V
         for to in ShardId::all(shards) {
             let pair = (from != to).then(|| link(media_ring));
             let (outlet, inlet) = pair.unzip();
-            // Senders are pushed in the order of their targets, receivers in the order of their sources.
+            // Senders are pushed in the order of their targets, receivers in the order of their
+            // sources.
             mailboxes[from.index()].0.push(outlet);
             mailboxes[to.index()].1.push(inlet);
         }

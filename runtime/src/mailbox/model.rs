@@ -1,7 +1,8 @@
-//! The mailbox under loom: the lossless ring as it ships, around a stand-in for `rtrb` whose every access loom sees.
-//! Run with `RUSTFLAGS="--cfg loom" cargo test -p shardcast-runtime --lib model`.
+//! The mailbox under loom: the lossless ring as it ships, around a stand-in for `rtrb` whose every
+//! access loom sees. Run with `RUSTFLAGS="--cfg loom" cargo test -p shardcast-runtime --lib model`.
 //!
-//! What it cannot catch: mistakes of the real ring (miri runs that) and of the doorbell (the platform's own model).
+//! What it cannot catch: mistakes of the real ring (miri runs that) and of the doorbell (the
+//! platform's own model).
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use loom::thread;
 use super::lossless::lossless;
 use super::ring::{RingReader, RingWriter};
 
-/// A ring of numbers with the memory orderings of `rtrb`: indexes run on and on, slots are taken modulo capacity.
+/// A ring of numbers with the memory orderings of `rtrb`: indexes run on and on, slots are taken
+/// modulo capacity.
 struct Ring {
     slots: Vec<AtomicU64>,
     head: AtomicUsize,
@@ -68,12 +70,12 @@ impl RingReader<u64> for Reader {
     }
 }
 
-/// Switches between the two threads that are tried in one run, beside those where one has to wait. A lost wake needs
-/// two; three keep the search within seconds.
+/// Switches between the two threads that are tried in one run, beside those where one has to wait.
+/// A lost wake needs two; three keep the search within seconds.
 const PREEMPTIONS_MAX: usize = 3;
 
-/// The sender sleeps while its spill list cannot move; only the reader's word wakes it. A word that is never given
-/// is a deadlock, and loom reports it.
+/// The sender sleeps while its spill list cannot move; only the reader's word wakes it. A word that
+/// is never given is a deadlock, and loom reports it.
 fn everything_arrives(messages: u64, capacity: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(PREEMPTIONS_MAX);

@@ -1,5 +1,5 @@
-//! The sending half of a shard's mailbox: one outlet per other shard. Messages come from this shard's tasks and
-//! leave into the rings. No call waits.
+//! The sending half of a shard's mailbox: one outlet per other shard. Messages come from this
+//! shard's tasks and leave into the rings. No call waits.
 
 use std::cell::RefCell;
 
@@ -28,8 +28,8 @@ impl<M: Messages, K: Rings> Outlet<M, K> {
     }
 }
 
-/// All outlets of one shard. Shared by the shard's tasks; a borrow lasts for one push and no message is dropped
-/// inside it, so that a message's `Drop` may send.
+/// All outlets of one shard. Shared by the shard's tasks; a borrow lasts for one push and no
+/// message is dropped inside it, so that a message's `Drop` may send.
 pub(crate) struct Outbox<M: Messages, K: Rings> {
     outlets: Vec<Option<RefCell<Outlet<M, K>>>>,
 }
@@ -86,7 +86,8 @@ impl<M: Messages, K: Rings> Outbox<M, K> {
             .any(|(_, outlet)| outlet.borrow().control.wants_flush())
     }
 
-    /// Moves every spill list on as far as its ring has room, and reports the shards that got something.
+    /// Moves every spill list on as far as its ring has room, and reports the shards that got
+    /// something.
     pub(crate) fn flush(&self, mut moved: impl FnMut(ShardId)) {
         for (to, outlet) in self.all() {
             if outlet.borrow_mut().control.flush() > 0 {

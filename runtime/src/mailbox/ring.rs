@@ -1,5 +1,5 @@
-//! The seam between the mailbox and its rings: two small traits that `rtrb` implements in what ships, and a
-//! stand-in implements where a model checker has to see every access.
+//! The seam between the mailbox and its rings: two small traits that `rtrb` implements in what
+//! ships, and a stand-in implements where a model checker has to see every access.
 
 /// The writing end of a bounded single-producer, single-consumer ring.
 pub(crate) trait RingWriter<T> {

@@ -1,5 +1,5 @@
-//! A node whose behaviour each test writes as closures, and what the tests share around it: the drivers of this
-//! machine, options, and waiting with a watchdog.
+//! A node whose behaviour each test writes as closures, and what the tests share around it: the
+//! drivers of this machine, options, and waiting with a watchdog.
 
 #![allow(
     dead_code,
