@@ -1,0 +1,260 @@
+//! Many readers of one path, served by the calling thread through one `mio::Poll`.
+//!
+//! They are made to be cheap, so that the server is what is measured: a reader that only counts bytes has the kernel throw
+//! them away unread where it can (`MSG_TRUNC`, Linux), as the bare senders' readers do.
+
+use std::io::{self, Read as _};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
+
+use crate::BenchError;
+use crate::peer;
+use crate::tally::Tally;
+
+/// Bytes asked of a socket at once: above what a receive buffer usually holds, so that one call empties it.
+const READ_BYTES: usize = 1 << 20;
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+/// Without a byte for so long, nothing will come any more.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+/// Linux's `MSG_TRUNC`; elsewhere the bytes are copied as usual.
+const DISCARD: i32 = if cfg!(target_os = "linux") { 0x20 } else { 0 };
+
+/// What the readers do with what they receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Count bytes.
+    Bytes,
+    /// Look at every packet's sequence number.
+    Sequence,
+}
+
+#[derive(Debug)]
+struct Reader {
+    stream: TcpStream,
+    bytes: u64,
+    tally: Tally,
+    is_open: bool,
+}
+
+/// The readers of a path.
+#[derive(Debug)]
+pub struct Readers {
+    poll: Poll,
+    events: Events,
+    readers: Vec<Reader>,
+    check: Check,
+    buffer: Vec<u8>,
+    discarded: Vec<MaybeUninit<u8>>,
+    open: usize,
+    /// Readers that have fewer bytes than this are counted in `behind`.
+    due_bytes: u64,
+    behind: usize,
+}
+
+/// What all readers have received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Packets of all readers.
+    pub packets: u64,
+    /// Packets of the reader that has fewest.
+    pub packets_min: u64,
+    /// Packets that sequence numbers leave out.
+    pub lost: u64,
+    /// Packets that came again or out of order.
+    pub repeated: u64,
+    /// Readers that were sent something else than frames.
+    pub broken: usize,
+    /// Readers whose connection the server has ended.
+    pub closed: usize,
+}
+
+impl Readers {
+    /// Connects so many readers and plays.
+    ///
+    /// # Errors
+    /// When the server is not there or refuses one of them.
+    pub fn connect(
+        address: SocketAddr,
+        url: &str,
+        count: usize,
+        check: Check,
+    ) -> Result<Self, BenchError> {
+        let poll = Poll::new()?;
+        let mut readers = Vec::with_capacity(count);
+        for index in 0..count {
+            let (stream, begun) = peer::play(address, url)?;
+            stream.set_nonblocking(true)?;
+            let mut stream = TcpStream::from_std(stream);
+            poll.registry()
+                .register(&mut stream, Token(index), Interest::READABLE)?;
+            let mut tally = Tally::default();
+            tally.handle_bytes(&begun);
+            readers.push(Reader {
+                stream,
+                bytes: begun.len() as u64,
+                tally,
+                is_open: true,
+            });
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            open: readers.len(),
+            readers,
+            check,
+            buffer: vec![0; READ_BYTES],
+            discarded: vec![MaybeUninit::uninit(); READ_BYTES],
+            due_bytes: 0,
+            behind: 0,
+        })
+    }
+
+    /// Reads until every reader has so many bytes.
+    ///
+    /// # Errors
+    /// When a connection ends before, or nothing comes any more.
+    pub fn read_bytes(&mut self, due_bytes: u64) -> Result<(), BenchError> {
+        let is_behind = |reader: &&Reader| reader.bytes < due_bytes;
+        self.due_bytes = due_bytes;
+        self.behind = self.readers.iter().filter(is_behind).count();
+        let (all, mut heard) = (self.open, Instant::now());
+        while self.behind > 0 {
+            if self.turn(Some(STUCK_AFTER))? {
+                heard = Instant::now();
+            }
+            if self.open < all {
+                return Err(BenchError::Closed("a reader"));
+            }
+            self.check_heard(heard, self.behind)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what comes until `deadline`.
+    ///
+    /// # Errors
+    /// When the system refuses to wait.
+    pub fn read_until(&mut self, deadline: Instant) -> Result<(), BenchError> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.turn(Some(left))?;
+        }
+    }
+
+    /// Reads until the server has ended every connection.
+    ///
+    /// # Errors
+    /// When nothing comes any more, and some are open.
+    pub fn read_to_end(&mut self) -> Result<(), BenchError> {
+        let mut heard = Instant::now();
+        while self.open > 0 {
+            if self.turn(Some(STUCK_AFTER))? {
+                heard = Instant::now();
+            }
+            self.check_heard(heard, self.open)?;
+        }
+        Ok(())
+    }
+
+    /// What they have received so far.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        let mut sum = Received {
+            packets_min: u64::MAX,
+            closed: self.readers.len() - self.open,
+            ..Received::default()
+        };
+        for reader in &self.readers {
+            let tally = &reader.tally;
+            sum.packets += tally.packets;
+            sum.packets_min = sum.packets_min.min(tally.packets);
+            sum.lost += tally.lost;
+            sum.repeated += tally.repeated;
+            sum.broken += usize::from(tally.is_broken);
+        }
+        sum
+    }
+
+    fn check_heard(&self, heard: Instant, readers: usize) -> Result<(), BenchError> {
+        if heard.elapsed() < STUCK_AFTER {
+            return Ok(());
+        }
+        let seconds = STUCK_AFTER.as_secs();
+        Err(BenchError::Stuck { readers, seconds })
+    }
+
+    /// Waits for something to read, and reads it; whether there was something.
+    fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, BenchError> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            other => other?,
+        }
+        for event in &self.events {
+            let Some(reader) = self.readers.get_mut(event.token().0) else {
+                continue;
+            };
+            let before = reader.bytes;
+            let is_open = match self.check {
+                Check::Bytes => reader.discard(&mut self.discarded),
+                Check::Sequence => reader.read(&mut self.buffer),
+            };
+            if before < self.due_bytes && reader.bytes >= self.due_bytes {
+                self.behind -= 1;
+            }
+            if reader.is_open && !is_open {
+                reader.is_open = false;
+                self.open -= 1;
+            }
+        }
+        Ok(!self.events.is_empty())
+    }
+}
+
+impl Reader {
+    /// Throws away what has come; whether the connection goes on.
+    fn discard(&mut self, buffer: &mut [MaybeUninit<u8>]) -> bool {
+        loop {
+            let received = SockRef::from(&self.stream).recv_with_flags(buffer, DISCARD);
+            let count = *received.as_ref().unwrap_or(&0);
+            self.bytes += count as u64;
+            // Less than asked for is all there was; more makes a new event.
+            if count < buffer.len() {
+                return goes_on(received);
+            }
+        }
+    }
+
+    /// Looks at what has come; whether the connection goes on.
+    fn read(&mut self, buffer: &mut [u8]) -> bool {
+        loop {
+            let received = self.stream.read(buffer);
+            let count = *received.as_ref().unwrap_or(&0);
+            self.bytes += count as u64;
+            self.tally
+                .handle_bytes(buffer.get(..count).unwrap_or_default());
+            if count < buffer.len() {
+                return goes_on(received);
+            }
+        }
+    }
+}
+
+/// Whether a connection goes on after such a read.
+fn goes_on(received: io::Result<usize>) -> bool {
+    match received {
+        Ok(count) => count > 0,
+        Err(error) => matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        ),
+    }
+}
