@@ -21,6 +21,7 @@ pub mod shard;
 mod snapshot;
 pub mod stream;
 mod supervise;
+mod wall_clock;
 
 pub use fanout::{DropReason, EndReason};
 pub use path::{PathName, PathNameError};

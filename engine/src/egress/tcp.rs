@@ -4,15 +4,20 @@
 //! images; beyond those a reader gets wire headers of its own in front of shared payloads.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
+use shardcast_protocol::container::rtp::rtcp::SenderReport;
+use shardcast_protocol::container::rtp::{HeaderView, Ssrc};
 
 use crate::fanout::{
     ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, Next,
 };
-use crate::stream::{Packet, RUNS_MAX, WIRE_HEADER_BYTES};
+use crate::stream::{
+    Batch, Packet, PacketFlags, RUNS_MAX, TrackBase, WIRE_HEADER_BYTES, wire_report,
+};
 
 /// A write stops growing here: it is what a stalled reader can pin.
 pub const WRITE_BYTES_MAX: usize = 256 * 1024;
@@ -45,12 +50,19 @@ pub struct TcpQueue {
     channels: ChannelMap,
     image: Image,
     packets_taken: u64,
+    /// Where the tracks began, until the reader was told the clock.
+    reports_due: Option<Arc<[TrackBase]>>,
 }
 
 impl TcpQueue {
-    /// A reader at `cursor` with these channels.
+    /// A reader at `cursor` with these channels, of a stream whose tracks began at `begin`.
     #[must_use]
-    pub fn new(log: &mut Log, cursor: Cursor, channels: ChannelMap) -> Self {
+    pub fn new(
+        log: &mut Log,
+        cursor: Cursor,
+        channels: ChannelMap,
+        begin: Arc<[TrackBase]>,
+    ) -> Self {
         let whole = channels.0.len() == log.info().tracks().len();
         let image = match channels.is_usual() && whole {
             true => Image::Usual,
@@ -63,6 +75,7 @@ impl TcpQueue {
             channels,
             image,
             packets_taken: 0,
+            reports_due: Some(begin),
         }
     }
 
@@ -73,6 +86,9 @@ impl TcpQueue {
                 Next::Take(entry, packet) => {
                     if !self.has_room(gather, entry, packet) {
                         return Fill::Ready;
+                    }
+                    if let Some(begin) = self.reports_due.take() {
+                        push_reports(entry, packet, &begin, &self.channels, gather);
                     }
                     let taken_to = self.take(entry, packet, gather);
                     self.cursor.advance(entry, taken_to);
@@ -124,6 +140,46 @@ impl TcpQueue {
         self.packets_taken += u64::from(taken_to.unwrap_or(packets).saturating_sub(packet));
         taken_to
     }
+}
+
+/// A sender report for each of the reader's tracks, before its first packet: players that learn of the clock only while they
+/// play begin anew at that moment and lose pictures (VLC).
+fn push_reports(
+    entry: &Entry,
+    packet: u32,
+    begin: &[TrackBase],
+    channels: &ChannelMap,
+    gather: &mut Gather,
+) {
+    let batch = entry.batch.shared();
+    for (track, (base, place)) in begin.iter().zip(&channels.0).enumerate() {
+        let report = sender_report(batch, packet, track, base.ssrc);
+        let wire = report.and_then(|report| wire_report(track, &report));
+        if let (Some(mut wire), Some((_, rtcp))) = (wire, *place) {
+            wire[1] = rtcp;
+            let pushed = gather.push(Slice::new(wire.freeze()));
+            assert!(
+                pushed.is_ok(),
+                "a first write has room for a report per track"
+            );
+        }
+    }
+}
+
+/// The clock at the reader's first packet.
+fn sender_report(batch: &Batch, packet: u32, track: usize, ssrc: Ssrc) -> Option<SenderReport> {
+    let mut packets = batch.packets.iter().skip(packet as usize);
+    let first = packets.find(|packet| !packet.flags.has(PacketFlags::RTCP))?;
+    let header = HeaderView::parse(batch.packet_bytes(first).get(WIRE_HEADER_BYTES..)?).ok()?;
+    let (first, timestamp) = (usize::from(first.track), header.timestamp());
+    let rtp_timestamp = *batch.clock.at_same_time(first, timestamp).get(track)?;
+    let ntp = batch.clock.ntp(first, timestamp)?;
+    Some(SenderReport {
+        ssrc,
+        ntp,
+        rtp_timestamp,
+        ..SenderReport::default()
+    })
 }
 
 fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<u32> {
@@ -185,6 +241,7 @@ mod tests {
     use super::*;
     use crate::fanout::{SlowReaderPolicy, Start};
     use crate::stream::{BatchBuilder, PacketFlags, StartPoint, StreamClock, StreamInfo};
+    use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp, SequenceNumber};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -201,7 +258,11 @@ mod tests {
         Log::new(info, limits)
     }
 
-    fn batch(sequence: u64, packets: usize, size: usize) -> Arc<crate::stream::Batch> {
+    fn batch(sequence: u64, packets: usize, size: usize) -> Arc<Batch> {
+        batch_with(sequence, packets, size, StreamClock::default())
+    }
+
+    fn batch_with(sequence: u64, packets: usize, size: usize, clock: StreamClock) -> Arc<Batch> {
         let mut builder = BatchBuilder::new(sequence);
         for index in 0..packets {
             let track = (index % 2) as u8;
@@ -211,13 +272,14 @@ mod tests {
             wire[1] = track * 2;
             wire[2..4].copy_from_slice(&((size - 4) as u16).to_be_bytes());
             wire[4..].fill(index as u8);
+            wire[4] = 0x80;
             builder.hold(wire);
         }
         builder.note_start(StartPoint {
             batches_back: 0,
             packet: 0,
         });
-        Arc::new(builder.close(StreamClock::default()).unwrap())
+        Arc::new(builder.close(clock).unwrap())
     }
 
     fn queue(log: &mut Log, channels: &[Option<(u8, u8)>]) -> TcpQueue {
@@ -227,7 +289,10 @@ mod tests {
             queue_age: Duration::from_secs(3600),
         };
         let cursor = Cursor::new(log, Start::Gop, policy, Instant::now());
-        TcpQueue::new(log, cursor, ChannelMap(channels.iter().copied().collect()))
+        let channels = ChannelMap(channels.iter().copied().collect());
+        let mut queue = TcpQueue::new(log, cursor, channels, [].into());
+        queue.reports_due = None;
+        queue
     }
 
     #[test]
@@ -241,6 +306,36 @@ mod tests {
         assert_eq!((gather.bytes(), queue.packets_taken()), (800, 8));
         gather.clear();
         assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Empty);
+    }
+
+    #[test]
+    fn the_clock_is_told_once_before_the_first_packet_on_the_readers_channels() {
+        let mut log = log();
+        let base = |ssrc| TrackBase {
+            ssrc: Ssrc(ssrc),
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(0),
+            at: Instant::now(),
+            ntp: NtpTime(1 << 32),
+        };
+        let begin = [base(7), base(8)];
+        let clock = StreamClock::begin(log.info(), &begin);
+        log.append(batch_with(0, 2, 100, clock), drop);
+        let mut queue = queue(&mut log, &[Some((4, 5)), None]);
+        queue.reports_due = Some(begin.into());
+        let mut gather = Gather::new();
+        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!(
+            gather.len(),
+            2,
+            "one track was set up: its report, then its packet"
+        );
+        let report = gather.bytes() - 100;
+        assert!((28..80).contains(&report), "{report}");
+        log.append(batch(1, 2, 100), drop);
+        gather.clear();
+        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!((gather.len(), gather.bytes()), (1, 100));
     }
 
     #[test]

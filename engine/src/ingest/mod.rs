@@ -6,4 +6,4 @@
 
 mod publication;
 
-pub use publication::{Publication, RtcpUse};
+pub use publication::Publication;

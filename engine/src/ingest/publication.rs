@@ -6,13 +6,13 @@ use std::time::Instant;
 use bytes::BytesMut;
 use shardcast_protocol::codec::AccessUnitTracker;
 use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
-use shardcast_protocol::container::rtp::{HeaderView, HeaderViewMut};
+use shardcast_protocol::container::rtp::{HeaderView, HeaderViewMut, NtpTime};
 use shardcast_protocol::sdp::TrackDescription;
 
 use crate::event::RefusedPacket;
 use crate::stream::{
-    Batch, BatchBuilder, Numbering, PacketFlags, StartPoint, StreamClock, StreamInfo, TrackBase,
-    WIRE_HEADER_BYTES,
+    Batch, BatchBuilder, ClockPoint, Numbering, PacketFlags, StartPoint, StreamClock, StreamInfo,
+    TrackBase, WIRE_HEADER_BYTES, wire_report,
 };
 
 /// What a publisher sends, on its way into batches.
@@ -21,6 +21,8 @@ pub struct Publication {
     info: Arc<StreamInfo>,
     tracks: Vec<TrackDoor>,
     clock: StreamClock,
+    /// From the publisher's wall clock to ours, fixed by its first report.
+    ntp_offset: Option<u64>,
     builder: BatchBuilder,
     batch_bytes_max: usize,
     /// An access unit of the leading track has ended in the open batch.
@@ -52,6 +54,7 @@ impl Publication {
         Self {
             tracks: info.tracks().iter().zip(bases).map(door).collect(),
             clock: StreamClock::begin(&info, bases),
+            ntp_offset: None,
             builder: BatchBuilder::new(first_sequence),
             batch_bytes_max,
             is_unit_complete: false,
@@ -90,42 +93,62 @@ impl Publication {
         header.set_sequence_number(sequence);
         header.set_timestamp(timestamp);
         self.note_unit(track, unit);
-        self.note(track, false, frame, flags_of(unit), now);
+        if let (Some(channel), Ok(rtp_channel)) = (frame.get_mut(1), u8::try_from(2 * track)) {
+            *channel = rtp_channel;
+        }
+        self.note(track, frame.len(), flags_of(unit), now);
         Ok(())
     }
 
-    /// Takes a compound RTCP packet in its wire frame. Sender reports become part of the stream, rewritten in place.
+    /// Takes a compound RTCP packet. From a sender report the stream's clock is set, and readers are told by a report of our
+    /// own, which becomes part of the stream here; all memory of packets before it must have been handed in. The rest of
+    /// RTCP is between the publisher and us: its goodbye above all, for another publisher may go on with the stream.
     ///
     /// # Errors
     /// Why the packet is refused.
     pub fn handle_rtcp(
         &mut self,
         track: usize,
-        frame: &mut [u8],
+        compound: &[u8],
         now: Instant,
-    ) -> Result<RtcpUse, RefusedPacket> {
+    ) -> Result<(), RefusedPacket> {
         let door = self
             .tracks
             .get_mut(track)
             .ok_or(RefusedPacket::UnknownChannel)?;
-        let compound = frame
-            .get_mut(WIRE_HEADER_BYTES..)
-            .ok_or(RefusedPacket::Malformed)?;
         let Some(report) = SenderReport::find(compound) else {
-            return Ok(RtcpUse::Consumed);
+            let is_rtcp = rtcp::Packets::new(compound)
+                .next()
+                .is_some_and(|first| first.is_ok());
+            return if is_rtcp {
+                Ok(())
+            } else {
+                Err(RefusedPacket::Malformed)
+            };
         };
-        let Some(rewrite) = door.numbering.report_rewrite(report.ssrc) else {
-            return Ok(RtcpUse::Consumed);
-        };
-        rtcp::rewrite(compound, &rewrite).map_err(|_error| RefusedPacket::Malformed)?;
-        if let (Some(clock), Some(report)) = (
-            self.clock.tracks.get_mut(track),
-            SenderReport::find(compound),
-        ) {
-            clock.report = Some((report.ntp, report.rtp_timestamp));
+        let mapped = door
+            .numbering
+            .map_report(report.ssrc, report.rtp_timestamp, now);
+        let rtp = mapped.ok_or(RefusedPacket::OtherSource)?;
+        let here = self.clock.ntp(track, rtp).unwrap_or(report.ntp);
+        let offset = *self
+            .ntp_offset
+            .get_or_insert(here.0.wrapping_sub(report.ntp.0));
+        let ntp = NtpTime(report.ntp.0.wrapping_add(offset));
+        if let Some(clock) = self.clock.tracks.get_mut(track) {
+            clock.report = Some(ClockPoint { ntp, rtp });
         }
-        self.note(track, true, frame, PacketFlags::RTCP, now);
-        Ok(RtcpUse::Kept)
+        let report = SenderReport {
+            ssrc: door.numbering.ssrc(),
+            ntp,
+            rtp_timestamp: rtp,
+            ..report
+        };
+        if let Some(wire) = wire_report(track, &report) {
+            self.note(track, wire.len(), PacketFlags::RTCP, now);
+            self.builder.hold(wire);
+        }
+        Ok(())
     }
 
     /// Takes the memory of the frames that were let in, in order.
@@ -182,29 +205,10 @@ impl Publication {
         self.is_unit_complete |= unit.au_end && is_leading;
     }
 
-    fn note(
-        &mut self,
-        track: usize,
-        is_rtcp: bool,
-        frame: &mut [u8],
-        flags: PacketFlags,
-        now: Instant,
-    ) {
-        let track = u8::try_from(track).unwrap_or(u8::MAX);
-        if let Some(channel) = frame.get_mut(1) {
-            *channel = track * 2 + u8::from(is_rtcp);
-        }
-        self.builder.note(frame.len(), track, flags, now);
+    fn note(&mut self, track: usize, len: usize, flags: PacketFlags, now: Instant) {
+        self.builder
+            .note(len, u8::try_from(track).unwrap_or(u8::MAX), flags, now);
     }
-}
-
-/// What became of an RTCP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RtcpUse {
-    /// It is part of the stream.
-    Kept,
-    /// It is for us alone.
-    Consumed,
 }
 
 fn flags_of(unit: shardcast_protocol::codec::PacketFlags) -> PacketFlags {
@@ -238,6 +242,7 @@ mod tests {
             sequence: SequenceNumber(0),
             timestamp: RtpTimestamp(0),
             at: Instant::now(),
+            ntp: NtpTime::default(),
         };
         let bases = [base(7), base(8)];
         Publication::new(info, &bases, 100, 10_000)
@@ -338,30 +343,62 @@ mod tests {
     }
 
     #[test]
-    fn sender_reports_are_part_of_the_stream_and_the_rest_of_rtcp_is_not() {
+    fn a_publishers_report_becomes_the_streams_and_the_rest_of_rtcp_does_not() {
         let mut publication = publication();
-        take(&mut publication, 0, frame(1, 5000, true, IDR)).unwrap();
         let report = SenderReport {
             ssrc: Ssrc(1),
+            ntp: NtpTime(5 << 32),
             ..SenderReport::default()
         };
-        let wired = |compound: &[u8]| {
-            BytesMut::from(&[&[b'$', 1, 0, compound.len() as u8], compound].concat()[..])
-        };
-        let mut sender = wired(&rtcp::sender_report(&report, "peer").unwrap());
+        let sender = [
+            rtcp::sender_report(&report, "peer").unwrap(),
+            rtcp::goodbye(Ssrc(1), "peer").unwrap(),
+        ]
+        .concat();
+        assert_eq!(publication.handle_rtcp(0, &sender, Instant::now()), Ok(()));
+        take(&mut publication, 0, frame(1, 5000, true, IDR)).unwrap();
+        let receiver = rtcp::receiver_report(Ssrc(1), None, "peer").unwrap();
         assert_eq!(
-            publication.handle_rtcp(0, &mut sender, Instant::now()),
-            Ok(RtcpUse::Kept)
+            publication.handle_rtcp(0, &receiver, Instant::now()),
+            Ok(())
         );
-        publication.hold(sender);
-        let mut receiver = wired(&rtcp::receiver_report(Ssrc(1), None, "peer").unwrap());
         assert_eq!(
-            publication.handle_rtcp(0, &mut receiver, Instant::now()),
-            Ok(RtcpUse::Consumed)
+            publication.handle_rtcp(0, b"junk", Instant::now()),
+            Err(RefusedPacket::Malformed)
         );
         let batch = publication.close_batch().unwrap();
-        let kept = SenderReport::find(&batch.packet_bytes(&batch.packets[1])[4..]).unwrap();
-        assert_eq!((batch.packets.len(), kept.ssrc), (2, Ssrc(7)));
-        assert!(batch.packets[1].flags.has(PacketFlags::RTCP));
+        let wire = batch.packet_bytes(&batch.packets[0]);
+        let kept = SenderReport::find(&wire[4..]).unwrap();
+        assert_eq!((batch.packets.len(), kept.ssrc, wire[1]), (2, Ssrc(7), 1));
+        assert!(batch.packets[0].flags.has(PacketFlags::RTCP));
+        assert!(
+            !rtcp::Packets::new(&wire[4..])
+                .any(|packet| matches!(packet.unwrap().body, rtcp::Body::Goodbye(_)))
+        );
+    }
+
+    #[test]
+    fn reports_move_to_this_machines_clock_and_keep_the_tracks_together() {
+        let mut publication = publication();
+        let mut report = |track: usize, seconds: u64, rtp: u32| {
+            let ssrc = Ssrc(10 + track as u32);
+            let report = SenderReport {
+                ssrc,
+                ntp: NtpTime(seconds << 32),
+                rtp_timestamp: RtpTimestamp(rtp),
+                ..SenderReport::default()
+            };
+            let compound = rtcp::sender_report(&report, "peer").unwrap();
+            publication
+                .handle_rtcp(track, &compound, Instant::now())
+                .unwrap();
+            publication.clock.tracks[track].report.unwrap()
+        };
+        let (video, audio) = (report(0, 1_000, 0), report(1, 1_003, 0));
+        assert_eq!(audio.ntp.0.wrapping_sub(video.ntp.0), 3 << 32);
+        assert!(
+            video.ntp.seconds_from(NtpTime::default()) < 60.0,
+            "the stream began at NTP 0 here"
+        );
     }
 }

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use bytes::BytesMut;
 use shardcast_config::PathConfig;
-use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc, rtcp};
+use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc};
 use shardcast_runtime::ShardId;
 
 use super::{Answer, Control, Described, Media, PublishGrant, Question, Refusal, Shard, State};
@@ -18,12 +16,9 @@ use crate::path::{Occupancy, PathEntry, PathId, PublishRefusal, ReadRefusal, Sea
 use crate::random::random_u32;
 use crate::session_id::SessionId;
 use crate::stream::{
-    Batch, BatchBuilder, Generation, Packet, PacketFlags, StreamClock, StreamInfo, TrackBase,
-    WIRE_HEADER_BYTES,
+    Batch, Generation, Packet, PacketFlags, StreamInfo, TrackBase, WIRE_HEADER_BYTES,
 };
-
-/// Canonical name (RFC 3550 section 6.5.1) of the reports that are made here.
-const CNAME: &str = "shardcast";
+use crate::wall_clock::ntp_now;
 
 /// A path that this shard owns.
 pub(super) struct OwnedPath {
@@ -302,14 +297,12 @@ impl Shard {
         }
     }
 
-    /// Ends the path's stream: after all that was sent, its readers are told goodbye (RTCP BYE) and then closed.
+    /// Ends the path's stream: its readers are given all that was sent and then closed, without an RTCP BYE: at one, VLC
+    /// drops its last pictures, and GStreamer asks to pause a connection that is about to end.
     fn end_stream(&self, owned: &mut OwnedPath, reason: EndReason) {
-        let Some(mut stream) = owned.stream.take() else {
+        let Some(stream) = owned.stream.take() else {
             return;
         };
-        if let Some(goodbye) = goodbye(&stream.described.begin, stream.next_sequence) {
-            self.append(&owned.entry, &mut stream, Arc::new(goodbye));
-        }
         stream.log.log.borrow_mut().end(reason);
         self.wake_queue.push(&stream.log);
         let (path, generation) = (owned.entry.id, stream.described.generation);
@@ -400,18 +393,11 @@ impl OwnedStream {
     /// Where the numbering of each track stands: its last packet in the log, else its begin.
     fn bases(&self) -> Vec<TrackBase> {
         let log = self.log.log.borrow();
-        let last = |track| {
-            log.batches_back()
-                .find_map(|batch| last_of_track(batch, track))
-        };
-        let base = |(track, begin): (usize, &TrackBase)| match last(track) {
-            Some((sequence, timestamp, at)) => TrackBase {
-                ssrc: begin.ssrc,
-                sequence,
-                timestamp,
-                at,
-            },
-            None => *begin,
+        let base = |(track, begin): (usize, &TrackBase)| {
+            let mut batches = log.batches_back();
+            batches
+                .find_map(|batch| base_after(batch, track, *begin))
+                .unwrap_or(*begin)
         };
         self.described.begin.iter().enumerate().map(base).collect()
     }
@@ -419,23 +405,31 @@ impl OwnedStream {
 
 /// A new stream's tracks begin at random numbers.
 fn random_begin(info: &StreamInfo) -> Arc<[TrackBase]> {
-    let at = shardcast_platform::now();
+    let (at, ntp) = (shardcast_platform::now(), ntp_now());
     let base = |_track| TrackBase {
         ssrc: Ssrc(random_u32()),
         sequence: SequenceNumber((random_u32() >> 16) as u16),
         timestamp: RtpTimestamp(random_u32()),
         at,
+        ntp,
     };
     info.tracks().iter().map(base).collect()
 }
 
-fn last_of_track(batch: &Batch, track: usize) -> Option<(SequenceNumber, RtpTimestamp, Instant)> {
+/// Where a track's numbering stands after this batch, if it has packets of it.
+fn base_after(batch: &Batch, track: usize, begin: TrackBase) -> Option<TrackBase> {
     let is_media = |packet: &&Packet| {
         usize::from(packet.track) == track && !packet.flags.has(PacketFlags::RTCP)
     };
     let packet = batch.packets.iter().rev().find(is_media)?;
     let header = HeaderView::parse(batch.packet_bytes(packet).get(WIRE_HEADER_BYTES..)?).ok()?;
-    Some((header.sequence_number(), header.timestamp(), batch.read_at))
+    Some(TrackBase {
+        ssrc: begin.ssrc,
+        sequence: header.sequence_number(),
+        timestamp: header.timestamp(),
+        at: batch.read_at,
+        ntp: batch.clock.ntp(track, header.timestamp())?,
+    })
 }
 
 fn log_limits(config: &PathConfig) -> LogLimits {
@@ -443,24 +437,4 @@ fn log_limits(config: &PathConfig) -> LogLimits {
         bytes: config.log_bytes,
         age: config.log_age,
     }
-}
-
-/// RTCP BYE of every track (RFC 3550 section 6.6), as the stream's last batch.
-fn goodbye(tracks: &[TrackBase], sequence: u64) -> Option<Batch> {
-    let mut builder = BatchBuilder::new(sequence);
-    for (track, base) in (0u8..).zip(tracks) {
-        let bye = rtcp::goodbye(base.ssrc, CNAME).ok()?;
-        let mut wire = BytesMut::with_capacity(WIRE_HEADER_BYTES + bye.len());
-        wire.extend_from_slice(&[b'$', track * 2 + 1]);
-        wire.extend_from_slice(&u16::try_from(bye.len()).ok()?.to_be_bytes());
-        wire.extend_from_slice(&bye);
-        builder.note(
-            wire.len(),
-            track,
-            PacketFlags::RTCP,
-            shardcast_platform::now(),
-        );
-        builder.hold(wire);
-    }
-    builder.close(StreamClock::default())
 }

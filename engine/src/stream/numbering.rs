@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc, rtcp};
+use shardcast_protocol::container::rtp::{HeaderView, NtpTime, RtpTimestamp, SequenceNumber, Ssrc};
 
 /// Where a track's numbering stands, told to the publisher that goes on with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct TrackBase {
     pub timestamp: RtpTimestamp,
     /// When that packet was read, or the stream began.
     pub at: Instant,
+    /// The same instant on the wall clock.
+    pub ntp: NtpTime,
 }
 
 /// Rewrites one track's packets.
@@ -29,8 +31,9 @@ pub struct Numbering {
 #[derive(Clone, Copy, Debug)]
 struct PublisherNumbering {
     ssrc: Ssrc,
-    sequence_delta: u16,
     timestamp_delta: u32,
+    /// Known from the first packet on; a report may have come before.
+    sequence_delta: Option<u16>,
 }
 
 impl Numbering {
@@ -45,24 +48,41 @@ impl Numbering {
     }
 
     /// The number and timestamp that a packet gets in the stream. None if the packet is of a source that this track does
-    /// not take: a track is one SSRC, the first one seen.
+    /// not take: a track is one SSRC, that of its first packet.
     pub fn map(
         &mut self,
         header: &HeaderView<'_>,
         now: Instant,
     ) -> Option<(SequenceNumber, RtpTimestamp)> {
+        let (ssrc, number, timestamp) =
+            (header.ssrc(), header.sequence_number(), header.timestamp());
+        let (known_ssrc, sequence_delta, timestamp_delta) = match self.publisher {
+            Some(PublisherNumbering {
+                ssrc,
+                timestamp_delta,
+                sequence_delta: Some(delta),
+            }) => (ssrc, delta, timestamp_delta),
+            _ => self.join(ssrc, number, timestamp, now),
+        };
+        let number = SequenceNumber(number.0.wrapping_add(sequence_delta));
+        let timestamp = RtpTimestamp(timestamp.0.wrapping_add(timestamp_delta));
+        (ssrc == known_ssrc).then_some((number, timestamp))
+    }
+
+    /// A timestamp of the publisher's report in the stream's numbering; none if the report is of another source. ffmpeg sends
+    /// one before its first packet.
+    pub fn map_report(
+        &mut self,
+        ssrc: Ssrc,
+        timestamp: RtpTimestamp,
+        now: Instant,
+    ) -> Option<RtpTimestamp> {
         let publisher = match self.publisher {
             Some(publisher) => publisher,
-            None => *self.publisher.insert(self.join(header, now)),
+            None => self.join_time(ssrc, timestamp, now),
         };
-        let sequence = SequenceNumber(
-            header
-                .sequence_number()
-                .0
-                .wrapping_add(publisher.sequence_delta),
-        );
-        let timestamp = RtpTimestamp(header.timestamp().0.wrapping_add(publisher.timestamp_delta));
-        (header.ssrc() == publisher.ssrc).then_some((sequence, timestamp))
+        let mapped = RtpTimestamp(timestamp.0.wrapping_add(publisher.timestamp_delta));
+        (ssrc == publisher.ssrc).then_some(mapped)
     }
 
     /// The stream's SSRC of this track.
@@ -71,42 +91,54 @@ impl Numbering {
         self.base.ssrc
     }
 
-    /// How a report of the publisher is rewritten; nothing before its first packet or from another source.
-    #[must_use]
-    pub fn report_rewrite(&self, ssrc: Ssrc) -> Option<rtcp::Rewrite> {
-        let publisher = self.publisher.filter(|publisher| publisher.ssrc == ssrc)?;
-        Some(rtcp::Rewrite {
-            ssrc: self.base.ssrc,
-            timestamp_offset: publisher.timestamp_delta,
-            packet_count_offset: 0,
-            octet_count_offset: 0,
-        })
+    /// The first packet of a publisher has the number after the last of the one before.
+    fn join(
+        &mut self,
+        ssrc: Ssrc,
+        number: SequenceNumber,
+        timestamp: RtpTimestamp,
+        now: Instant,
+    ) -> (Ssrc, u16, u32) {
+        let reported = self.publisher.filter(|reported| reported.ssrc == ssrc);
+        let publisher = reported.unwrap_or_else(|| self.join_time(ssrc, timestamp, now));
+        let sequence_delta = self.base.sequence.0.wrapping_add(1).wrapping_sub(number.0);
+        self.publisher = Some(PublisherNumbering {
+            sequence_delta: Some(sequence_delta),
+            ..publisher
+        });
+        (ssrc, sequence_delta, publisher.timestamp_delta)
     }
 
-    /// The first packet of a publisher follows the last of the one before, or the stream's begin: next number, and as much
-    /// later as time has passed. So the time of a track is known before its first packet comes.
-    fn join(&self, header: &HeaderView<'_>, now: Instant) -> PublisherNumbering {
-        let TrackBase {
-            sequence,
-            timestamp,
-            at,
-            ..
-        } = self.base;
-        let elapsed = ticks(now.saturating_duration_since(at), self.clock_rate).max(1);
-        let wanted = (
-            sequence.0.wrapping_add(1),
-            timestamp.0.wrapping_add(elapsed),
-        );
-        PublisherNumbering {
-            ssrc: header.ssrc(),
-            sequence_delta: wanted.0.wrapping_sub(header.sequence_number().0),
-            timestamp_delta: wanted.1.wrapping_sub(header.timestamp().0),
-        }
+    /// A publisher begins as much later than the last packet of the one before, or than the stream's begin, as time has
+    /// passed. So the time of a track is known before its first packet comes.
+    fn join_time(
+        &mut self,
+        ssrc: Ssrc,
+        timestamp: RtpTimestamp,
+        now: Instant,
+    ) -> PublisherNumbering {
+        let elapsed = ticks(now.saturating_duration_since(self.base.at), self.clock_rate).max(1);
+        let wanted = self.base.timestamp.0.wrapping_add(elapsed);
+        let timestamp_delta = wanted.wrapping_sub(timestamp.0);
+        *self.publisher.insert(PublisherNumbering {
+            ssrc,
+            timestamp_delta,
+            sequence_delta: None,
+        })
+    }
+}
+
+impl TrackBase {
+    /// The track's timestamp at `now`.
+    #[must_use]
+    pub fn timestamp_at(&self, now: Instant, clock_rate: u32) -> RtpTimestamp {
+        let elapsed = ticks(now.saturating_duration_since(self.at), clock_rate);
+        RtpTimestamp(self.timestamp.0.wrapping_add(elapsed))
     }
 }
 
 /// A duration in ticks of an RTP clock, modulo 2³² as RTP timestamps are.
-pub(super) fn ticks(duration: Duration, clock_rate: u32) -> u32 {
+fn ticks(duration: Duration, clock_rate: u32) -> u32 {
     let ticks = duration.as_nanos() * u128::from(clock_rate) / 1_000_000_000;
     (ticks & u128::from(u32::MAX)) as u32
 }
@@ -134,7 +166,24 @@ mod tests {
             sequence: SequenceNumber(sequence),
             timestamp: RtpTimestamp(timestamp),
             at,
+            ntp: NtpTime::default(),
         }
+    }
+
+    #[test]
+    fn a_report_before_the_first_packet_fixes_the_time_and_not_the_number() {
+        let begin = Instant::now();
+        let mut numbering = Numbering::new(base(10, 1000, begin), 90_000);
+        let later = begin + Duration::from_secs(1);
+        assert_eq!(
+            numbering.map_report(Ssrc(1), RtpTimestamp(5), later),
+            Some(RtpTimestamp(91_000))
+        );
+        assert_eq!(
+            rewritten(&mut numbering, &packet(77, 8, 1), later),
+            Some((11, 91_003))
+        );
+        assert_eq!(numbering.map_report(Ssrc(2), RtpTimestamp(5), later), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use shardcast_protocol::rtsp::{
 
 use super::play::ReaderStart;
 use super::record::PublisherStart;
-use crate::event::SessionEnd;
+use crate::event::{Event, SessionEnd};
 use crate::path::{PathEntry, PathName};
 use crate::random::random_u64;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
@@ -37,6 +37,8 @@ pub(super) struct Connection<T> {
     pub(crate) plan: Plan,
     /// It has moved once; it will not again.
     pub(crate) has_moved: bool,
+    /// The path of a session that reads, whether it plays or has reading.
+    pub(crate) reading: Option<PathName>,
     /// Its place among its address's sessions that neither play nor record.
     pub(crate) idle: Option<IdleSeat>,
 }
@@ -85,6 +87,50 @@ pub(crate) async fn serve<T: Transport>(
     }
 }
 
+impl<T> Connection<T> {
+    /// The same connection over another transport, or over one half of its own.
+    pub(super) fn with_transport<U>(self, transport: U) -> (Connection<U>, T) {
+        let Self {
+            shard,
+            session,
+            transport: before,
+            slab,
+            reader,
+            server,
+            plan,
+            has_moved,
+            reading,
+            idle,
+        } = self;
+        let connection = Connection {
+            shard,
+            session,
+            transport,
+            slab,
+            reader,
+            server,
+            plan,
+            has_moved,
+            reading,
+            idle,
+        };
+        (connection, before)
+    }
+
+    /// The session reads no more.
+    pub(super) fn end_reading(&mut self, reason: &SessionEnd) {
+        if let Some(path) = self.reading.take() {
+            let (session, reason) = (self.session.id, reason.clone());
+            let event = Event::SessionEnded {
+                session,
+                path,
+                reason,
+            };
+            self.shard.server.events.publish(&event);
+        }
+    }
+}
+
 impl<T: Transport> Connection<T> {
     fn new(shard: Rc<Shard>, session: Rc<SessionHandle>, transport: T) -> Self {
         let config = ServerConfig {
@@ -104,6 +150,7 @@ impl<T: Transport> Connection<T> {
             server: ServerSession::new(config),
             plan: Plan::Nothing,
             has_moved: false,
+            reading: None,
         }
     }
 
@@ -119,7 +166,10 @@ impl<T: Transport> Connection<T> {
         loop {
             let flow = match self.next_request().await {
                 Ok(request) => self.handle_request(&request).await,
-                Err(end) => return end,
+                Err(end) => {
+                    self.end_reading(&end);
+                    return end;
+                }
             };
             match self.follow(flow).await {
                 Followed::Continue(connection) => self = *connection,
@@ -144,6 +194,7 @@ impl<T: Transport> Connection<T> {
         match flow {
             Flow::Continue => Followed::Continue(Box::new(self)),
             Flow::Close(end) => {
+                self.end_reading(&end);
                 linger(&mut self.transport, self.slab, &self.session, end.clone()).await;
                 Followed::Ended(end)
             }

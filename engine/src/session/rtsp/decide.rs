@@ -12,6 +12,7 @@ use super::connection::{Connection, Flow, Plan};
 use super::play::ReaderStart;
 use super::record::PublisherStart;
 use crate::admit::{Action, AdmitRequest, Decision, admit};
+use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};
 use crate::session::transport::Transport;
 use crate::shard::{Described, Refusal};
@@ -47,6 +48,7 @@ impl<T: Transport> Connection<T> {
             Question::Pause => Ok(Decided::Respond(self.server.grant_pause())),
             Question::Teardown => {
                 self.plan = Plan::Nothing;
+                self.end_reading(&SessionEnd::Teardown);
                 Ok(Decided::Respond(self.server.grant_teardown()))
             }
         };

@@ -97,6 +97,7 @@ impl Arrival for Handover {
             server: self.server,
             plan: Plan::Nothing,
             has_moved: true,
+            reading: None,
             idle: self.idle,
         };
         spawn(shard, session, connection.run_with(question));

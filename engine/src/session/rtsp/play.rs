@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
-use shardcast_platform::{SendBuffer, Slab};
-use shardcast_protocol::rtsp::{
-    MessageReader, Parsed, Question, Request, ServerSession, StatusCode, Step,
-};
+use shardcast_platform::SendBuffer;
+use shardcast_protocol::rtsp::{Parsed, Question, Request, StatusCode, Step};
 use shardcast_runtime::local::{Receiver, oneshot};
 
 use super::connection::{Connection, Flow, SERVER_NAME, read_more};
@@ -24,10 +22,9 @@ use crate::event::{Event, SessionEnd};
 use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
 use crate::path::PathEntry;
 use crate::record::{Role, SessionRecord};
-use crate::session::transport::{Sink, Transport};
+use crate::session::transport::{Sink, Source, Transport};
 use crate::session::writing::{discard, ended};
 use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard};
-use crate::stream::StreamClock;
 
 /// Room for a read while media is written: readers send reports and keep-alives.
 const READER_READ_BYTES: usize = 512;
@@ -101,60 +98,21 @@ impl<T: Transport> Connection<T> {
         let (play, queue) = self.begin_play(start);
         let now = shardcast_platform::now();
         self.session.enter(Phase::Playing, now);
-        let Self {
-            shard,
-            session,
-            transport,
-            slab,
-            reader,
-            server,
-            plan,
-            has_moved,
-            idle,
-        } = self;
+        let (connection, transport) = self.with_transport(());
         let (source, sink) = transport.split();
+        let (connection, ()) = connection.with_transport(source);
         let (done, written) = oneshot();
-        spawn_writer(&shard, &play, queue, sink, done);
-        let mut half = Reading::<T> {
-            source,
-            slab,
-            reader,
-            server,
-            play: play.clone(),
-        };
+        spawn_writer(&connection.shard, &play, queue, sink, done);
+        let mut half = Reading { connection, play };
         let next = half.read_requests().await;
         let ended = finish_play(&mut half, next, written).await;
-        half.tell_end(&ended);
+        half.end_play(&ended);
         let (sink, question) = ended?;
-        let Reading {
-            source,
-            slab,
-            reader,
-            server,
-            ..
-        } = half;
-        let transport = T::reunite(source, sink);
-        let mut connection = Self {
-            shard,
-            session,
-            transport,
-            slab,
-            reader,
-            server,
-            plan,
-            has_moved,
-            idle,
-        };
-        match connection.decide_after_play(question).await {
-            Ok(()) => Ok(connection),
-            Err(end) => Err(end),
-        }
-    }
-
-    async fn decide_after_play(&mut self, question: Question) -> Result<(), SessionEnd> {
-        match Box::pin(self.decide(question)).await {
+        let (connection, source) = half.connection.with_transport(());
+        let (mut connection, ()) = connection.with_transport(T::reunite(source, sink));
+        match Box::pin(connection.decide(question)).await {
             Flow::Close(end) => Err(end),
-            _answered => Ok(()),
+            _answered => Ok(connection),
         }
     }
 
@@ -185,13 +143,15 @@ impl<T: Transport> Connection<T> {
             start,
             ..
         } = start;
-        let begin = StreamClock::begin(&described.info, &described.begin);
         let channels = self.channel_map(described.info.tracks().len());
         let (queue, infos) = {
             let mut log = subscription.log.log.borrow_mut();
             let cursor = Cursor::new(&log, start, policy, now);
-            let infos = rtp_infos(&log, &begin, cursor.position(), now);
-            (TcpQueue::new(&mut log, cursor, channels), infos)
+            let infos = rtp_infos(&log, &described.begin, cursor.position(), now);
+            (
+                TcpQueue::new(&mut log, cursor, channels, described.begin.clone()),
+                infos,
+            )
         };
         let answer = self.server.grant_play(&infos).to_bytes();
         let (id, peer, path) = (
@@ -209,12 +169,15 @@ impl<T: Transport> Connection<T> {
         let record = Arc::new(record);
         self.shard.server.records.insert(record.clone());
         let tracks = described.info.summary();
-        self.shard.server.events.publish(&Event::ReaderBegan {
-            session: id,
-            peer,
-            path,
-            tracks,
-        });
+        if self.reading.replace(path.clone()).is_none() {
+            let event = Event::ReaderBegan {
+                session: id,
+                peer,
+                path,
+                tracks,
+            };
+            self.shard.server.events.publish(&event);
+        }
         let play = Play {
             session: self.session.clone(),
             record,
@@ -253,63 +216,54 @@ fn start_of(path: &PathConfig) -> Start {
 }
 
 /// The reading half while media is written.
-struct Reading<T: Transport> {
-    source: T::Source,
-    slab: Slab,
-    reader: MessageReader,
-    server: ServerSession,
+struct Reading<S> {
+    connection: Connection<S>,
     play: Rc<Play>,
 }
 
-impl<T: Transport> Reading<T> {
-    /// The reader has played; a pause is no end.
-    fn tell_end(&self, ended: &Result<(T::Sink, Question), SessionEnd>) {
+impl<S: Source> Reading<S> {
+    /// The reader plays no more; a pause does not end its session.
+    fn end_play<K>(&mut self, ended: &Result<(K, Question), SessionEnd>) {
         let Play {
             session,
             record,
             subscription,
             ..
         } = &*self.play;
-        let (server, entry) = (&subscription.shard.server, &subscription.entry);
-        server.records.remove(session.id);
-        entry
+        subscription.shard.server.records.remove(session.id);
+        let outbound_bytes = record.outbound_bytes.value();
+        subscription
+            .entry
             .ended_outbound_bytes
-            .fetch_add(record.outbound_bytes.value(), Ordering::Relaxed);
-        let reason = match ended {
-            Ok((_, Question::Pause)) => return,
-            Ok(_) => SessionEnd::Teardown,
-            Err(end) => end.clone(),
-        };
-        let (session, path) = (session.id, entry.name.clone());
-        server.events.publish(&Event::SessionEnded {
-            session,
-            path,
-            reason,
-        });
+            .fetch_add(outbound_bytes, Ordering::Relaxed);
+        if let Err(end) = ended {
+            self.connection.end_reading(end);
+        }
     }
 
     /// Handles requests until one of them ends the playing.
     async fn read_requests(&mut self) -> Result<Question, SessionEnd> {
         loop {
             let session = &self.play.session;
-            match self.reader.poll(self.slab.filled()) {
+            match self.connection.reader.poll(self.connection.slab.filled()) {
                 Ok(Parsed::Request { request, consumed }) => {
-                    drop(self.slab.split_to(consumed));
+                    drop(self.connection.slab.split_to(consumed));
                     session.note_message_end();
                     if let Some(question) = self.handle_request(&request)? {
                         return Ok(question);
                     }
                 }
                 Ok(Parsed::Frame { consumed, .. } | Parsed::Response { consumed, .. }) => {
-                    drop(self.slab.split_to(consumed));
+                    drop(self.connection.slab.split_to(consumed));
                     session.note_message_end();
                 }
                 Ok(Parsed::Incomplete { begun, consumed }) => {
-                    drop(self.slab.split_to(consumed));
+                    drop(self.connection.slab.split_to(consumed));
                     session.note_message(begun, shardcast_platform::now());
-                    let bytes =
-                        read_more(&mut self.source, &mut self.slab, session, READER_READ_BYTES)
-                            .await?;
+                    let Connection {
+                        transport, slab, ..
+                    } = &mut self.connection;
+                    let bytes = read_more(transport, slab, session, READER_READ_BYTES).await?;
                     self.play.record.inbound_bytes.add(bytes as u64);
                 }
                 Err(error) => {
@@ -323,11 +277,12 @@ impl<T: Transport> Reading<T> {
 
     /// Answers what can be answered while media flows; a question that ends the playing comes back.
     fn handle_request(&mut self, request: &Request) -> Result<Option<Question>, SessionEnd> {
-        let response = match self.server.handle_request(request) {
+        let response = match self.connection.server.handle_request(request) {
             Step::Ask(question @ (Question::Pause | Question::Teardown)) => {
                 return Ok(Some(question));
             }
             Step::Ask(_) => self
+                .connection
                 .server
                 .refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
             Step::Respond(response) => response,
@@ -350,11 +305,11 @@ impl<T: Transport> Reading<T> {
 
 /// Stops the writer and takes its half back; or, when the session is over, waits for the writer's end so that nothing is in
 /// flight when the connection is dropped.
-async fn finish_play<T: Transport>(
-    half: &mut Reading<T>,
+async fn finish_play<S: Source, K: Sink>(
+    half: &mut Reading<S>,
     next: Result<Question, SessionEnd>,
-    written: Receiver<(T::Sink, WriterEnd)>,
-) -> Result<(T::Sink, Question), SessionEnd> {
+    written: Receiver<(K, WriterEnd)>,
+) -> Result<(K, Question), SessionEnd> {
     let play = half.play.clone();
     match &next {
         Ok(_) => {}
@@ -373,7 +328,10 @@ async fn finish_play<T: Transport>(
         (Ok(_), WriterEnd::Delivered(end) | WriterEnd::Failed(end)) => Err(end),
         (Err(SessionEnd::Protocol(reason)), _) => {
             if sink.shutdown_write().await.is_ok() {
-                discard(&mut half.source, &mut half.slab, &play.session).await;
+                let Connection {
+                    transport, slab, ..
+                } = &mut half.connection;
+                discard(transport, slab, &play.session).await;
             }
             Err(SessionEnd::Protocol(reason))
         }

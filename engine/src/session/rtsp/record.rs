@@ -12,7 +12,7 @@ use shardcast_protocol::rtsp::{Parsed, Question, Request, ServerSession, Step};
 use super::connection::{Connection, Flow, read_more};
 use crate::event::{Event, RefusedPacket, SessionEnd};
 use crate::fanout::EndReason;
-use crate::ingest::{Publication, RtcpUse};
+use crate::ingest::Publication;
 use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
 use crate::session::transport::Transport;
@@ -122,26 +122,30 @@ impl Desk {
         }
     }
 
-    /// Takes a frame in place; whether it stays part of the stream.
-    fn take_frame(&self, channels: &Channels, channel: u8, frame: &mut [u8], now: Instant) -> bool {
-        let mut publication = self.publication.borrow_mut();
-        let taken = match channels.find(channel) {
-            Some((track, false)) => publication.handle_rtp(track, frame, now).map(|()| true),
-            Some((track, true)) => publication
-                .handle_rtcp(track, frame, now)
-                .map(|kept| kept == RtcpUse::Kept),
+    /// Takes a frame of media in place; whether it stays part of the stream.
+    fn take_media(&self, track: Option<usize>, frame: &mut [u8], now: Instant) -> bool {
+        let taken = match track {
+            Some(track) => self.publication.borrow_mut().handle_rtp(track, frame, now),
             None => Err(RefusedPacket::UnknownChannel),
         };
+        self.count(taken, now)
+    }
+
+    /// Takes a compound RTCP packet. All memory before it has been handed in.
+    fn take_rtcp(&self, track: usize, compound: &[u8], now: Instant) {
+        let taken = self
+            .publication
+            .borrow_mut()
+            .handle_rtcp(track, compound, now);
+        self.count(taken, now);
+    }
+
+    fn count(&self, taken: Result<(), RefusedPacket>, now: Instant) -> bool {
         match taken {
-            Ok(is_kept) => {
-                self.record.packets.add(1);
-                is_kept
-            }
-            Err(reason) => {
-                self.note_refused(reason, now);
-                false
-            }
+            Ok(()) => self.record.packets.add(1),
+            Err(reason) => self.note_refused(reason, now),
         }
+        taken.is_ok()
     }
 
     fn hold(&self, memory: BytesMut) {
@@ -361,28 +365,14 @@ impl<T: Transport> Connection<T> {
             let unread = self.slab.filled().get(kept..).unwrap_or_default();
             match self.reader.poll(unread) {
                 Ok(Parsed::Frame {
-                    channel,
-                    payload,
-                    consumed,
+                    channel, payload, ..
                 }) => {
                     self.session.note_message_end();
                     self.session.note_media(now);
                     let begin = kept + payload.start - WIRE_HEADER_BYTES;
                     self.pass_over(desk, &mut kept, begin);
-                    let len = payload.len() + WIRE_HEADER_BYTES;
-                    debug_assert_eq!(payload.start - WIRE_HEADER_BYTES + len, consumed);
-                    let frame = self
-                        .slab
-                        .filled_mut()
-                        .get_mut(kept..kept + len)
-                        .unwrap_or_default();
-                    if desk.take_frame(channels, channel, frame, now) {
-                        kept += len;
-                        self.close_if_due(desk, &mut kept);
-                    } else {
-                        let end = kept + len;
-                        self.pass_over(desk, &mut kept, end);
-                    }
+                    let frame_bytes = WIRE_HEADER_BYTES + payload.len();
+                    self.take_frame(desk, channels.find(channel), &mut kept, frame_bytes, now);
                 }
                 Ok(Parsed::Request { request, consumed }) => {
                     self.session.note_message_end();
@@ -407,6 +397,38 @@ impl<T: Transport> Connection<T> {
                     return Err(self.refuse_message(&error).await);
                 }
             }
+        }
+    }
+
+    /// Takes the frame that stands at `kept`.
+    fn take_frame(
+        &mut self,
+        desk: &Desk,
+        place: Option<(usize, bool)>,
+        kept: &mut usize,
+        frame_bytes: usize,
+        now: Instant,
+    ) {
+        if let Some((track, true)) = place {
+            self.hold(desk, kept);
+            let frame = self.slab.split_to(frame_bytes);
+            return desk.take_rtcp(
+                track,
+                frame.get(WIRE_HEADER_BYTES..).unwrap_or_default(),
+                now,
+            );
+        }
+        let (track, end) = (place.map(|(track, _)| track), *kept + frame_bytes);
+        let frame = self
+            .slab
+            .filled_mut()
+            .get_mut(*kept..end)
+            .unwrap_or_default();
+        if desk.take_media(track, frame, now) {
+            *kept = end;
+            self.close_if_due(desk, kept);
+        } else {
+            self.pass_over(desk, kept, end);
         }
     }
 

@@ -9,33 +9,37 @@ use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumbe
 use shardcast_protocol::rtsp::RtpInfo;
 
 use crate::fanout::{Log, Position};
-use crate::stream::{Batch, Packet, PacketFlags, StreamClock, WIRE_HEADER_BYTES};
+use crate::stream::{Batch, Packet, PacketFlags, TrackBase, WIRE_HEADER_BYTES};
 
-/// Where each track begins, all at one instant: that of the packet at the cursor if it is in the log, else that of the
-/// newest packet, else now.
+/// Where each track begins, all at one time: that of the packet at the cursor if it is in the log, else that of the newest
+/// packet, else now.
 pub(super) fn rtp_infos(
     log: &Log,
-    begin: &StreamClock,
+    begin: &[TrackBase],
     position: Option<Position>,
     now: Instant,
 ) -> Vec<RtpInfo> {
-    let clock = log.newest().map_or(begin, |batch| &batch.clock);
-    let leading = log.info().leading();
     let first = position.and_then(|position| first_packet(log, position));
-    let times = match first.or_else(|| newest_packet(log, leading)) {
-        Some((track, _, timestamp)) => clock.at_same_instant(track, timestamp),
-        None => clock
-            .at(leading, now)
-            .map_or_else(Vec::new, |time| clock.at_same_instant(leading, time)),
+    let known = first.or_else(|| newest_packet(log, log.info().leading()));
+    let times = match (known, log.newest()) {
+        (Some((track, _, timestamp)), Some(batch)) => batch.clock.at_same_time(track, timestamp),
+        _ => times_without_packets(log, begin, now),
     };
-    let info = |(track, time): (usize, Option<RtpTimestamp>)| RtpInfo {
+    let info = |(track, time): (usize, RtpTimestamp)| RtpInfo {
         track,
         seq: first
             .filter(|(first, ..)| *first == track)
             .map(|(_, sequence, _)| sequence.0),
-        rtptime: time.map(|time| time.0),
+        rtptime: Some(time.0),
     };
     times.into_iter().enumerate().map(info).collect()
+}
+
+fn times_without_packets(log: &Log, begin: &[TrackBase], now: Instant) -> Vec<RtpTimestamp> {
+    let tracks = log.info().tracks().iter().zip(begin);
+    tracks
+        .map(|(track, base)| base.timestamp_at(now, track.clock_rate))
+        .collect()
 }
 
 /// Track, number and timestamp of a packet.

@@ -1,20 +1,16 @@
-//! RTCP (RFC 3550 §6): compound packets walked in place, sender reports rewritten in place, and the
-//! reports that the server itself sends.
+//! RTCP (RFC 3550 §6): compound packets walked in place, and the reports that the server itself
+//! sends.
 //!
 //! Input is a compound packet as a publisher or a reader sent it. The walk hands out one packet at a
 //! time with its declared length checked; whatever it does not know passes through as
-//! [`Body::Other`]. A stream that numbers its packets anew rewrites the publisher's reports with
-//! [`rewrite`], so that its clock goes on to readers without a jump. Reports of our own are built by
-//! `rtcp-types`.
+//! [`Body::Other`]. Reports of our own are built by `rtcp-types`; readers are sent no others.
 //!
 //! The walk is lenient where peers are careless: a compound need not begin with a report, and need
 //! not hold an SDES.
 
 mod report;
-mod rewrite;
 
 pub use report::{CNAME_BYTES_MAX, goodbye, receiver_report, sender_report};
-pub use rewrite::{Rewrite, rewrite};
 
 use super::clock::NtpTime;
 use super::header::{RtpTimestamp, Ssrc};
@@ -431,7 +427,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_walked_and_rewritten_or_refused(
+        fn any_bytes_are_walked_or_refused(
             mut bytes in proptest::collection::vec(any::<u8>(), 0..120),
             headers in proptest::collection::vec((0usize..30, 198u8..206, 0u8..12), 0..5),
         ) {
@@ -448,11 +444,6 @@ mod tests {
                     Body::SenderReport(_) | Body::Other { .. } => {}
                 }
             }
-            let walked = Packets::new(&bytes).all(|packet| packet.is_ok());
-            let by = Rewrite {
-                ssrc: Ssrc(1), timestamp_offset: 2, packet_count_offset: 3, octet_count_offset: 4,
-            };
-            prop_assert_eq!(rewrite(&mut bytes, &by).is_ok(), walked);
         }
     }
 }

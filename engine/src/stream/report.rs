@@ -1,0 +1,20 @@
+//! Sender reports of our own (RFC 3550 section 6.4.1), in their wire frame: what a stream's readers are told of its clock.
+
+use bytes::BytesMut;
+use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
+
+use super::WIRE_HEADER_BYTES;
+
+/// Canonical name (RFC 3550 section 6.5.1) of every track: one name ties a stream's tracks together.
+const CNAME: &str = "shardcast";
+
+/// A report and the canonical name, framed for the track's usual channel.
+#[must_use]
+pub fn wire_report(track: usize, report: &SenderReport) -> Option<BytesMut> {
+    let compound = rtcp::sender_report(report, CNAME).ok()?;
+    let mut wire = BytesMut::with_capacity(WIRE_HEADER_BYTES + compound.len());
+    wire.extend_from_slice(&[b'$', u8::try_from(2 * track + 1).ok()?]);
+    wire.extend_from_slice(&u16::try_from(compound.len()).ok()?.to_be_bytes());
+    wire.extend_from_slice(&compound);
+    Some(wire)
+}
