@@ -9,7 +9,7 @@ pub mod daemon;
 pub mod interop;
 pub mod peer;
 pub mod port;
-pub mod server;
 pub mod scene;
+pub mod server;
 pub mod tidy;
 pub mod wait;

@@ -79,8 +79,7 @@ impl Broadcast {
         connection.request("ANNOUNCE", &url, &sdp_type, sdp.as_bytes())?;
         for track in 0..1 + usize::from(sound.is_some()) {
             let (rtp, rtcp) = (2 * track, 2 * track + 1);
-            let transport =
-                format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};mode=record");
+            let transport = format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};mode=record");
             let track = format!("{url}/streamid={track}");
             connection.request("SETUP", &track, &[("Transport", &transport)], b"")?;
         }

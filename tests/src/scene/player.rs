@@ -131,9 +131,9 @@ impl Player {
         for (track, rtp, rtcp) in self.lanes.clone() {
             let url = format!("{}/trackID={track}", self.url);
             let transport = format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}");
-            let granted = self
-                .connection
-                .request("SETUP", &url, &[("Transport", &transport)], b"")?;
+            let granted =
+                self.connection
+                    .request("SETUP", &url, &[("Transport", &transport)], b"")?;
             let granted = granted.header("Transport").unwrap_or_default().to_owned();
             if !granted.contains(&format!("interleaved={rtp}-{rtcp}")) {
                 return Err(PeerError::Garbage(granted));
@@ -205,7 +205,11 @@ impl Player {
             }
             if frame.channel == rtcp {
                 let is_bye = says_goodbye(&frame.payload);
-                let kind = if is_bye { Arrival::Goodbye } else { Arrival::Report };
+                let kind = if is_bye {
+                    Arrival::Goodbye
+                } else {
+                    Arrival::Report
+                };
                 return Ok(Some(kind(track)));
             }
         }

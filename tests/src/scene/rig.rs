@@ -66,11 +66,7 @@ impl Rig {
     ///
     /// # Panics
     /// When they do not in time.
-    pub fn wait_counters<T>(
-        &self,
-        what: &str,
-        mut pick: impl FnMut(&Snapshot) -> Option<T>,
-    ) -> T {
+    pub fn wait_counters<T>(&self, what: &str, mut pick: impl FnMut(&Snapshot) -> Option<T>) -> T {
         poll_until(PATIENCE, || pick(&self.snapshot()))
             .unwrap_or_else(|| panic!("{what}: never seen in {:#?}", self.snapshot()))
     }

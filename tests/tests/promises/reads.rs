@@ -31,7 +31,10 @@ fn assert_whole(player: &mut Player, broadcast: &Broadcast, first: u64) {
     let (begin, end) = (haul.video.first().unwrap(), haul.video.last().unwrap());
     assert_eq!((begin.frame, begin.packet), (first, first * UNIT_PACKETS));
     assert_eq!(end.packet + 1, broadcast.packets());
-    assert_eq!(haul.sound.last().map(u64::from), Some(broadcast.units() - 1));
+    assert_eq!(
+        haul.sound.last().map(u64::from),
+        Some(broadcast.units() - 1)
+    );
     assert_eq!(haul.sound.packets(), broadcast.units() - first);
     haul.goodbyes.sort_unstable();
     assert_eq!(haul.goodbyes, [VIDEO, SOUND]);
@@ -67,7 +70,12 @@ fn a_reader_on_another_shard_than_the_owners_loses_nothing() {
             assert!(here.len() + there.len() < 100, "all on one shard");
             let player = Player::start(rig.address(), PATH, &BOTH_LANES).unwrap();
             let shard = rig.session_of(player.local_address()).shard;
-            if shard == owner { &mut here } else { &mut there }.push(player);
+            if shard == owner {
+                &mut here
+            } else {
+                &mut there
+            }
+            .push(player);
         }
         broadcast.send(60).unwrap();
         broadcast.teardown().unwrap();
@@ -252,8 +260,7 @@ fn asking_about_a_path_does_not_keep_a_publisher_from_recording() {
     let rig = Rig::start(House::USUAL, "");
     let other = Broadcast::start(rig.address(), "another", Tracks::Video).unwrap();
     let shape = shardcast_tests::scene::broadcast::SHORT_GROUPS;
-    let mut publisher =
-        Broadcast::announce(rig.address(), PATH, Tracks::Video, shape).unwrap();
+    let mut publisher = Broadcast::announce(rig.address(), PATH, Tracks::Video, shape).unwrap();
     let connection: &mut Connection = publisher.connection();
     connection.ask("DESCRIBE", other.url(), &[], b"").unwrap();
     publisher.record().unwrap();

@@ -1,1 +1,171 @@
-//! slow_readers
+//! What a slow reader costs: itself alone. It is moved to a key frame or closed, as its path says.
+
+use std::time::Duration;
+
+use shardcast::event::{Event, SessionEnd};
+use shardcast::{DropReason, SessionSnapshot};
+use shardcast_tests::peer::synthetic::Shape;
+use shardcast_tests::scene::broadcast::{Broadcast, SHORT_GROUPS, Tracks};
+use shardcast_tests::scene::house::House;
+use shardcast_tests::scene::player::{Haul, Player, VIDEO_LANE};
+use shardcast_tests::scene::rig::Rig;
+
+const PATH: &str = "live/camera";
+/// 18 KB in an access unit, 90 KB in a group.
+const BROAD: Shape = Shape {
+    frame_packets: 15,
+    pattern_bytes: 1200,
+    ..SHORT_GROUPS
+};
+/// Far more than the kernel holds of a connection whose peer does not read, and than the queue.
+const UNITS: u64 = 400;
+/// Every driver, with and without a ring in between.
+const HOUSES: [House; 4] = [House::ALL[0], House::ALL[2], House::ALL[3], House::ALL[5]];
+
+/// A server, a broadcast, a reader that does not read and two that do.
+struct Race {
+    rig: Rig,
+    broadcast: Broadcast,
+    slow: Player,
+    quick: [(Player, Haul); 2],
+}
+
+impl Race {
+    fn begin(house: House, path: &str) -> Self {
+        let configuration = format!("gatherReaders: 0\npathDefaults:\n{path}");
+        let rig = Rig::start(house, &configuration);
+        let broadcast = Broadcast::start_shaped(rig.address(), PATH, Tracks::Video, BROAD);
+        let start = || Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        let (first, slow, last) = (start(), start(), start());
+        Self {
+            broadcast: broadcast.unwrap(),
+            slow,
+            quick: [(first, Haul::default()), (last, Haul::default())],
+            rig,
+        }
+    }
+
+    /// Sends as fast as the quick readers read.
+    fn run(&mut self, units: u64) {
+        for _ in 0..units {
+            self.broadcast.send(1).unwrap();
+            for (player, haul) in &mut self.quick {
+                player
+                    .read_up_to(haul, self.broadcast.packets() - 1)
+                    .unwrap();
+            }
+        }
+    }
+
+    /// Ends the broadcast; the quick readers have lost nothing.
+    fn finish(&mut self) {
+        self.broadcast.teardown().unwrap();
+        for (player, haul) in &mut self.quick {
+            player.read_to_end(haul).unwrap();
+            assert_eq!(haul.video.packets(), self.broadcast.packets());
+        }
+    }
+
+    fn slow_session(&self) -> SessionSnapshot {
+        self.rig.session_of(self.slow.local_address())
+    }
+}
+
+#[test]
+fn a_slow_reader_loses_whole_access_units_up_to_a_key_frame() {
+    for house in HOUSES {
+        let mut race = Race::begin(house, "  readerQueueBytes: 400K\n");
+        race.run(UNITS);
+        // Nothing of this has kept it: it goes on once it reads.
+        let mut haul = Haul::with_jumps();
+        race.broadcast.send(1).unwrap();
+        race.slow
+            .read_up_to(&mut haul, race.broadcast.packets() - 1)
+            .unwrap();
+        let session = race.slow_session();
+        assert!(haul.video.jumps() >= 1, "it has lost nothing");
+        assert!(
+            session.drops >= 1 && session.dropped_bytes > 0,
+            "{session:?}"
+        );
+        assert_units_are_whole(&haul, session.drops);
+        race.run(20);
+        let told = race.rig.wait_event("the drop", |event| match event {
+            Event::ReaderDropped {
+                session: of,
+                reason,
+                ..
+            } if *of == session.id => Some(*reason),
+            _ => None,
+        });
+        assert_eq!(told, DropReason::QueueBytes);
+        race.broadcast.send(1).unwrap();
+        race.finish();
+        race.slow.read_to_end(&mut haul).unwrap();
+        let last = haul.video.last().map(|last| last.packet + 1);
+        assert_eq!(last, Some(race.broadcast.packets()), "it has the end");
+    }
+}
+
+/// A jump leaves whole access units out, so what has come of any is all of it.
+fn assert_units_are_whole(haul: &Haul, drops: u64) {
+    assert!(haul.video.packets().is_multiple_of(BROAD.frame_packets));
+    assert!(haul.video.jumps() <= drops, "{} jumps", haul.video.jumps());
+}
+
+#[test]
+fn an_old_queue_makes_a_reader_jump_as_a_long_one_does() {
+    for house in [House::SMALL, House::RIGID] {
+        let mut race = Race::begin(house, "  readerQueueAge: 50ms\n");
+        race.run(UNITS / 4);
+        race.rig.watch(Duration::from_millis(100));
+        race.run(UNITS / 8);
+        let mut haul = Haul::with_jumps();
+        race.slow
+            .read_up_to(&mut haul, race.broadcast.packets() - 1)
+            .unwrap();
+        assert!(haul.video.jumps() >= 1, "it has lost nothing");
+        let session = race.slow_session();
+        assert_units_are_whole(&haul, session.drops);
+        race.finish();
+    }
+}
+
+#[test]
+fn disconnect_closes_a_slow_reader_for_that_reason() {
+    for house in HOUSES {
+        let mut race = Race::begin(
+            house,
+            "  readerQueueBytes: 400K\n  slowReader: disconnect\n",
+        );
+        race.run(UNITS);
+        // It is found out when it is written to again.
+        let mut haul = Haul::default();
+        let end = race.slow.read_to_end(&mut haul);
+        drop(end);
+        let reason = race.rig.wait_closed(race.slow.local_address());
+        assert_eq!(reason, SessionEnd::TooSlow(DropReason::QueueBytes));
+        race.run(20);
+        race.finish();
+    }
+}
+
+#[test]
+fn a_reader_whose_place_has_left_the_log_is_moved_or_closed_and_never_given_a_torn_unit() {
+    for house in HOUSES {
+        let mut race = Race::begin(house, "  logBytes: 200K\n");
+        race.run(UNITS);
+        let mut haul = Haul::with_jumps();
+        let goes_on = race
+            .slow
+            .read_up_to(&mut haul, race.broadcast.packets() - 1);
+        if goes_on.is_err() {
+            let reason = race.rig.wait_closed(race.slow.local_address());
+            assert!(matches!(reason, SessionEnd::TooSlow(_)), "{reason}");
+        } else {
+            assert!(haul.video.jumps() >= 1, "it has lost nothing");
+            assert_units_are_whole(&haul, haul.video.jumps());
+        }
+        race.finish();
+    }
+}
