@@ -60,3 +60,32 @@ fn stay() -> ! {
         thread::park();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// The system's own call needs a console, which not every machine has; so the handler is
+    /// called as the system would.
+    #[test]
+    fn console_events_are_reported_and_end_nothing_by_themselves() {
+        let (send, signals) = mpsc::channel();
+        watch_signals(move |signal| send.send(signal).expect("it is waited for"))
+            .expect("the system takes a handler");
+        let events = [
+            (CTRL_C_EVENT, Signal::Interrupt),
+            (CTRL_BREAK_EVENT, Signal::CtrlBreak),
+        ];
+        for (event, signal) in events {
+            // SAFETY: it is what the system calls, and takes a number.
+            let handled = unsafe { handle_event(event) };
+            assert_eq!(handled, 1, "the system must not end the process");
+            assert_eq!(signals.try_recv(), Ok(signal));
+        }
+        // SAFETY: as above.
+        assert_eq!(unsafe { handle_event(u32::MAX) }, 0, "left to others");
+        let second = watch_signals(|_| ()).expect_err("there is one watcher");
+        assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
+    }
+}
