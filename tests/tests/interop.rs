@@ -99,6 +99,9 @@ fn carry_both_clips(case: &Case, clips: &Path) -> Vec<Outcome> {
         }
     });
     let mut outcomes = outcomes.into_inner().unwrap();
+    if outcomes.iter().any(|outcome| outcome.result.is_err()) {
+        println!("{name} log of the daemon:\n{}", daemon.log());
+    }
     outcomes.push(ended_in_order(daemon, &name));
     outcomes
 }

@@ -65,7 +65,8 @@ impl Reader {
 
 /// The folder with VLC, if the environment names one.
 pub fn vlc_root() -> Option<PathBuf> {
-    std::env::var_os("SHARDCAST_VLC").map(PathBuf::from)
+    let named = std::env::var_os("SHARDCAST_VLC");
+    named.filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
 /// Where a reader leaves what it has decoded.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::clip::{CLIP_DURATION, Clip};
 use super::counter;
-use super::process::Program;
 use super::publish::Publisher;
 use super::read::Reader;
 use super::tone;
@@ -17,8 +16,6 @@ use crate::wait::poll_until;
 
 /// How long a publisher may take until its path is there: `rtspclientsink` fills its own buffers for 2 s first.
 const PATH_LIMIT: Duration = Duration::from_secs(20);
-/// How long a publisher may take in all.
-const PUBLISH_LIMIT: Duration = CLIP_DURATION.saturating_add(Duration::from_secs(30));
 /// A reader that is started while the clip begins decodes its first key frame within so many seconds of it. The slowest
 /// is VLC behind `rtspclientsink`, which sends its first 2 s at once.
 const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
@@ -84,11 +81,16 @@ impl Way<'_> {
     pub fn carry(&self, readers: &[Reader]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let publisher = Outcome::of(format!("{} publisher", self.stem()), || {
-            let mut command = self.publisher.command(self.clip, self.clips, &self.url());
             let log = self.scratch.join(format!("{}-publisher.log", self.stem()));
-            let program = Program::start(&mut command, &log).map_err(say)?;
-            outcomes = self.read_all(readers);
-            program.wait(PUBLISH_LIMIT).map_err(say)?;
+            let url = self.url();
+            let program = self.publisher.start(self.clip, self.clips, &url, &log);
+            let program = program.map_err(say)?;
+            thread::scope(|scope| {
+                let published = scope.spawn(|| self.publisher.finish(program));
+                outcomes = self.read_all(readers);
+                published.join().expect("a publisher's thread panicked")
+            })
+            .map_err(say)?;
             Ok(0)
         });
         outcomes.push(publisher);
