@@ -94,7 +94,7 @@ impl Shard {
         match answer {
             Answer::Attach(snapshot) => Ok(self.take_stream(entry, described, snapshot)),
             other => {
-                self.forget_expected(entry.id);
+                self.forget_expected(entry, reader);
                 Err(if let Answer::Refused(refusal) = other {
                     refusal
                 } else {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use shardcast_runtime::ShardId;
 
-use super::{Described, Return, Shard};
+use super::{Control, Described, Return, Shard};
 use crate::fanout::{Appended, EndReason, LocalBatch, Log, LogLimits, SharedLog};
 use crate::path::{PathEntry, PathId};
+use crate::session_id::SessionId;
 use crate::stream::{Batch, Generation};
 
 /// Batches that wait for the answer to the first reader's question. More are dropped: the log then goes on at its next
@@ -38,14 +39,31 @@ impl Shard {
             .asking += 1;
     }
 
-    /// The owner has refused.
-    pub(super) fn forget_expected(&self, path: PathId) {
+    /// The owner has refused. If the last reader of the stream has left meanwhile, the stream is given up now.
+    pub(super) fn forget_expected(&self, entry: &PathEntry, reader: SessionId) {
         let mut state = self.state.borrow_mut();
-        if let Some(taken) = state.taken.get_mut(&path) {
-            taken.answered();
-            if taken.is_unused() {
-                state.taken.remove(&path);
-            }
+        let Some(taken) = state.taken.get_mut(&entry.id) else {
+            return;
+        };
+        taken.answered();
+        if taken.asking > 0
+            || taken
+                .stream
+                .as_ref()
+                .is_some_and(|(_, log)| log.readers() > 0)
+        {
+            return;
+        }
+        if let Some((generation, _)) = state.taken.remove(&entry.id).and_then(|taken| taken.stream)
+        {
+            let (path, last_here) = (entry.id, true);
+            let detach = Control::Detach {
+                path,
+                generation,
+                reader,
+                last_here,
+            };
+            self.context.send_control(entry.owner, detach);
         }
     }
 

@@ -23,6 +23,9 @@ use crate::stream::StreamInfo;
 /// The `Server` header.
 pub(super) const SERVER_NAME: &str = "shardcast";
 
+/// Why a session is over whose peer asks for nothing sensible.
+pub(super) const TOO_MANY_REFUSED: &str = "too many refused requests";
+
 /// Room for a read while only requests pass; most requests fit into one.
 const REQUEST_READ_BYTES: usize = 1024;
 
@@ -37,7 +40,7 @@ pub(super) struct Connection<T> {
     pub(crate) plan: Plan,
     /// It has moved once; it will not again.
     pub(crate) has_moved: bool,
-    /// The path of a session that reads, whether it plays or has reading.
+    /// The path of a session that reads, whether it plays or has paused.
     pub(crate) reading: Option<PathName>,
     /// Its place among its address's sessions that neither play nor record.
     pub(crate) idle: Option<IdleSeat>,
@@ -277,9 +280,7 @@ impl<T: Transport> Connection<T> {
             Step::Respond(response) => self.respond(&response).await,
             Step::Ask(question) => self.decide(question).await,
             Step::RespondAndClose(response) => match self.respond(&response).await {
-                Flow::Continue => {
-                    Flow::Close(SessionEnd::Protocol("too many refused requests".into()))
-                }
+                Flow::Continue => Flow::Close(SessionEnd::Protocol(TOO_MANY_REFUSED.into())),
                 closed => closed,
             },
         }
@@ -294,15 +295,17 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Answers what is no message of the protocol; the connection cannot go on after it.
-    pub(super) async fn refuse_message(&mut self, error: &MessageError) -> SessionEnd {
+    async fn refuse_message(&mut self, error: &MessageError) -> SessionEnd {
         let end = SessionEnd::Protocol(error.to_string());
-        if write_message(
-            &mut self.transport,
-            error.response(SERVER_NAME).to_bytes(),
-            &self.session,
-        )
-        .await
-        .is_ok()
+        self.close_with(&error.response(SERVER_NAME), end).await
+    }
+
+    /// Writes a last answer, and gives the peer time to read it.
+    pub(super) async fn close_with(&mut self, response: &Response, end: SessionEnd) -> SessionEnd {
+        let answer = response.to_bytes();
+        if write_message(&mut self.transport, answer, &self.session)
+            .await
+            .is_ok()
         {
             let slab = std::mem::replace(&mut self.slab, Slab::with_capacity(0));
             linger(&mut self.transport, slab, &self.session, end.clone()).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use shardcast_config::Source;
-use shardcast_protocol::rtsp::{Mode, Question, StatusCode, Target};
+use shardcast_protocol::rtsp::{Mode, Question, ServerState, StatusCode, Target};
 use shardcast_protocol::sdp;
 
 use super::connection::{Connection, Flow, Plan};
@@ -64,16 +64,17 @@ impl<T: Transport> Connection<T> {
 
     async fn decide_describe(&mut self, target: Target) -> Result<Decided, StatusCode> {
         let (entry, described) = self.find_stream(&target).await?;
-        if self.is_better_at_owner(&entry) {
-            return Ok(Decided::Flow(
-                self.move_to(entry.owner, Question::Describe { target }),
-            ));
+        // Whoever asks in the middle of something else is told, and goes on with that.
+        let is_begin = self.server.state() == ServerState::Init;
+        if is_begin && self.is_better_at_owner(&entry) {
+            let question = Question::Describe { target };
+            return Ok(Decided::Flow(self.move_to(entry.owner, question)));
         }
-        let (sdp, tracks) = (
-            Bytes::copy_from_slice(described.info.sdp().as_bytes()),
-            described.info.tracks().len(),
-        );
-        self.plan = Plan::Read { entry, described };
+        let sdp = Bytes::copy_from_slice(described.info.sdp().as_bytes());
+        let tracks = described.info.tracks().len();
+        if is_begin {
+            self.plan = Plan::Read { entry, described };
+        }
         Ok(Decided::Respond(self.server.grant_describe(sdp, tracks)))
     }
 

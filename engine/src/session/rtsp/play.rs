@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
 use shardcast_platform::SendBuffer;
 use shardcast_protocol::rtsp::{Parsed, Question, Request, StatusCode, Step};
-use shardcast_runtime::local::{Receiver, oneshot};
+use shardcast_runtime::local::{Notify, Receiver, oneshot};
 
-use super::connection::{Connection, Flow, SERVER_NAME, read_more};
+use super::connection::{Connection, Flow, SERVER_NAME, TOO_MANY_REFUSED, read_more};
 use super::rtp_info::rtp_infos;
 use super::writer::{Play, WriterEnd, spawn_writer};
 use crate::egress::TcpQueue;
@@ -183,6 +183,7 @@ impl<T: Transport> Connection<T> {
             record,
             subscription,
             answers: RefCell::new(vec![answer]),
+            answered: Notify::new(),
             stop: Cell::new(false),
         };
         (Rc::new(play), queue)
@@ -244,12 +245,12 @@ impl<S: Source> Reading<S> {
     /// Handles requests until one of them ends the playing.
     async fn read_requests(&mut self) -> Result<Question, SessionEnd> {
         loop {
-            let session = &self.play.session;
+            let session = self.play.session.clone();
             match self.connection.reader.poll(self.connection.slab.filled()) {
                 Ok(Parsed::Request { request, consumed }) => {
                     drop(self.connection.slab.split_to(consumed));
                     session.note_message_end();
-                    if let Some(question) = self.handle_request(&request)? {
+                    if let Some(question) = self.handle_request(&request).await? {
                         return Ok(question);
                     }
                 }
@@ -263,7 +264,7 @@ impl<S: Source> Reading<S> {
                     let Connection {
                         transport, slab, ..
                     } = &mut self.connection;
-                    let bytes = read_more(transport, slab, session, READER_READ_BYTES).await?;
+                    let bytes = read_more(transport, slab, &session, READER_READ_BYTES).await?;
                     self.play.record.inbound_bytes.add(bytes as u64);
                 }
                 Err(error) => {
@@ -276,30 +277,33 @@ impl<S: Source> Reading<S> {
     }
 
     /// Answers what can be answered while media flows; a question that ends the playing comes back.
-    fn handle_request(&mut self, request: &Request) -> Result<Option<Question>, SessionEnd> {
-        let response = match self.connection.server.handle_request(request) {
+    async fn handle_request(&mut self, request: &Request) -> Result<Option<Question>, SessionEnd> {
+        let server = &mut self.connection.server;
+        match server.handle_request(request) {
             Step::Ask(question @ (Question::Pause | Question::Teardown)) => {
                 return Ok(Some(question));
             }
-            Step::Ask(_) => self
-                .connection
-                .server
-                .refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
-            Step::Respond(response) => response,
-            Step::RespondAndClose(_) => {
-                return Err(SessionEnd::Protocol("too many refused requests".into()));
+            Step::Ask(_) => {
+                let response = server.refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
+                self.play.answers.borrow_mut().push(response.to_bytes());
             }
-        };
-        let waiting = {
-            let mut answers = self.play.answers.borrow_mut();
-            answers.push(response.to_bytes());
-            answers.len()
-        };
-        if waiting > ANSWERS_MAX {
-            return Err(SessionEnd::Protocol("too many requests at once".into()));
+            Step::Respond(response) => self.play.answers.borrow_mut().push(response.to_bytes()),
+            Step::RespondAndClose(response) => {
+                self.play.answers.borrow_mut().push(response.to_bytes());
+                return Err(SessionEnd::Protocol(TOO_MANY_REFUSED.into()));
+            }
         }
         self.play.subscription.seat.wake.notify();
+        self.wait_for_room().await;
         Ok(None)
+    }
+
+    /// A peer that asks faster than its answers leave is read no further until they have.
+    async fn wait_for_room(&self) {
+        let play = &self.play;
+        while play.answers.borrow().len() >= ANSWERS_MAX && !play.session.cancel.is_cancelled() {
+            play.answered.notified().await;
+        }
     }
 }
 

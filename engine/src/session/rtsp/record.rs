@@ -1,15 +1,18 @@
 //! A publisher: reads media and hands it to ingest, batch by batch. Requests that come in between are answered on the spot.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use shardcast_platform::Slab;
-use shardcast_protocol::rtsp::{Parsed, Question, Request, ServerSession, Step};
+use shardcast_protocol::rtsp::{
+    Parsed, Question, Request, Response, ServerSession, StatusCode, Step,
+};
 
-use super::connection::{Connection, Flow, read_more};
+use super::connection::{Connection, Flow, SERVER_NAME, TOO_MANY_REFUSED, read_more};
 use crate::event::{Event, RefusedPacket, SessionEnd};
 use crate::fanout::EndReason;
 use crate::ingest::Publication;
@@ -284,57 +287,79 @@ impl ChunkSize {
     }
 }
 
+/// What stops a recording.
+enum Stop {
+    /// A request that is still to be decided.
+    Question(Question),
+    /// The connection ends with this answer.
+    Refused { answer: Response, reason: String },
+    /// The session is over.
+    Over(SessionEnd),
+}
+
+impl Stop {
+    /// Why the stream ends, for its readers, and why the session does.
+    fn reasons(&self) -> (EndReason, SessionEnd) {
+        match self {
+            Self::Question(_) => (EndReason::PublisherLeft, SessionEnd::Teardown),
+            Self::Refused { reason, .. } => (
+                EndReason::PublisherLost,
+                SessionEnd::Protocol(reason.clone()),
+            ),
+            Self::Over(SessionEnd::Shutdown) => (EndReason::Shutdown, SessionEnd::Shutdown),
+            Self::Over(end) => (EndReason::PublisherLost, end.clone()),
+        }
+    }
+}
+
 impl<T: Transport> Connection<T> {
-    /// Reads media until the publisher pauses, tears down or is lost.
+    /// Reads media until the publisher pauses, tears down or is lost. The path is free before the peer is told anything.
     pub(super) async fn record(&mut self, start: PublisherStart) -> Result<(), SessionEnd> {
         let PublisherStart { desk, timer } = start;
         self.session
             .enter(Phase::Recording, shardcast_platform::now());
         let channels = Box::new(Channels::of(&self.server));
-        let ended = self.read_media(&desk, &timer, &channels).await;
+        let Err(stop) = self.read_media(&desk, &timer, &channels).await;
+        let (end_reason, reason) = stop.reasons();
+        desk.end_reason.set(end_reason);
         let (session, path) = (self.session.id, desk.entry.name.clone());
-        let reason = match &ended {
-            Ok(_) => {
-                desk.end_reason.set(EndReason::PublisherLeft);
-                SessionEnd::Teardown
-            }
-            Err(SessionEnd::Shutdown) => {
-                desk.end_reason.set(EndReason::Shutdown);
-                SessionEnd::Shutdown
-            }
-            Err(end) => end.clone(),
-        };
         drop((desk, timer));
-        self.shard.server.events.publish(&Event::SessionEnded {
+        let event = Event::SessionEnded {
             session,
             path,
             reason,
-        });
-        match Box::pin(self.decide(ended?)).await {
-            Flow::Close(end) => Err(end),
-            _answered => Ok(()),
+        };
+        self.shard.server.events.publish(&event);
+        match stop {
+            Stop::Over(end) => Err(end),
+            Stop::Refused { answer, reason } => {
+                Err(self.close_with(&answer, SessionEnd::Protocol(reason)).await)
+            }
+            Stop::Question(question) => match Box::pin(self.decide(question)).await {
+                Flow::Close(end) => Err(end),
+                _answered => Ok(()),
+            },
         }
     }
 
-    /// Reads until a question comes that ends the recording.
+    /// Reads until something stops it.
     async fn read_media(
         &mut self,
         desk: &Rc<Desk>,
         timer: &Rc<dyn Coalesced>,
         channels: &Channels,
-    ) -> Result<Question, SessionEnd> {
+    ) -> Result<Infallible, Stop> {
         let mut chunk = ChunkSize::new(shardcast_platform::now());
         let mark = session_mark(STAGE_SESSION, Some(desk.entry.id), self.session.id);
         loop {
             self.shard.context.mark(mark);
-            while let Some(request) = self.take_frames(desk, channels).await? {
-                if let Some(question) = self.handle_request_while_recording(&request).await? {
-                    return Ok(question);
-                }
+            while let Some(request) = self.take_frames(desk, channels)? {
+                self.handle_request_while_recording(&request).await?;
             }
             self.watch_batch(desk, timer);
             self.renew_chunk(chunk.bytes);
-            let bytes = read_more(&mut self.transport, &mut self.slab, &self.session, 0).await?;
+            let read = read_more(&mut self.transport, &mut self.slab, &self.session, 0).await;
+            let bytes = read.map_err(Stop::Over)?;
             let now = shardcast_platform::now();
             chunk.note(bytes, now);
             desk.record.inbound_bytes.add(bytes as u64);
@@ -354,11 +379,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Takes all whole frames from the slab; a request in between comes back.
-    async fn take_frames(
-        &mut self,
-        desk: &Desk,
-        channels: &Channels,
-    ) -> Result<Option<Request>, SessionEnd> {
+    fn take_frames(&mut self, desk: &Desk, channels: &Channels) -> Result<Option<Request>, Stop> {
         let now = shardcast_platform::now();
         let mut kept = 0;
         loop {
@@ -394,7 +415,8 @@ impl<T: Transport> Connection<T> {
                 }
                 Err(error) => {
                     self.hold(desk, &mut kept);
-                    return Err(self.refuse_message(&error).await);
+                    let (answer, reason) = (error.response(SERVER_NAME), error.to_string());
+                    return Err(Stop::Refused { answer, reason });
                 }
             }
         }
@@ -464,23 +486,23 @@ impl<T: Transport> Connection<T> {
         self.slab = next;
     }
 
-    async fn handle_request_while_recording(
-        &mut self,
-        request: &Request,
-    ) -> Result<Option<Question>, SessionEnd> {
+    async fn handle_request_while_recording(&mut self, request: &Request) -> Result<(), Stop> {
         let response = match self.server.handle_request(request) {
             Step::Ask(question @ (Question::Pause | Question::Teardown)) => {
-                return Ok(Some(question));
+                return Err(Stop::Question(question));
             }
             Step::Ask(_) => self
                 .server
-                .refuse(shardcast_protocol::rtsp::StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
+                .refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
             Step::Respond(response) => response,
-            Step::RespondAndClose(_) => {
-                return Err(SessionEnd::Protocol("too many refused requests".into()));
+            Step::RespondAndClose(answer) => {
+                let reason = TOO_MANY_REFUSED.into();
+                return Err(Stop::Refused { answer, reason });
             }
         };
-        write_message(&mut self.transport, response.to_bytes(), &self.session).await?;
-        Ok(None)
+        let answer = response.to_bytes();
+        write_message(&mut self.transport, answer, &self.session)
+            .await
+            .map_err(Stop::Over)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shardcast_platform::{Gather, Slice};
-use shardcast_runtime::local::Sender;
+use shardcast_runtime::local::{Notify, Sender};
 
 use super::play::Subscription;
 use crate::egress::{Fill, TcpQueue};
@@ -29,6 +29,8 @@ pub(super) struct Play {
     pub(super) subscription: Subscription,
     /// Answers that wait for the writer. Bounded: the reading task waits while they are many.
     pub(super) answers: RefCell<Vec<Bytes>>,
+    /// The writer has written; told to the reading task.
+    pub(super) answered: Notify,
     pub(super) stop: Cell<bool>,
 }
 
@@ -84,12 +86,17 @@ async fn write_media<S: Sink>(play: &Play, mut queue: TcpQueue, mut sink: S) -> 
         )
         .await;
         gather = written;
+        play.answered.notify();
         if let Err(end) = result {
             play.session.end(end.clone());
             return (sink, WriterEnd::Failed(end));
         }
         match fill {
-            _ if play.stop.get() => return (sink, WriterEnd::Stopped),
+            _ if play.stop.get() => {
+                if play.answers.borrow().is_empty() {
+                    return (sink, WriterEnd::Stopped);
+                }
+            }
             Fill::Ready => {}
             Fill::Empty => play.subscription.seat.wake.notified().await,
             Fill::TooSlow(reason) => {
