@@ -97,6 +97,9 @@ impl DoorbellWaiter {
 }
 
 /// The flag and its fences; it ships as loom has seen it.
+///
+/// Every change is a swap: each then follows the one before it, and a ring for an earlier sleep
+/// cannot be taken for one of the present sleep.
 struct Sleeping(AtomicBool);
 
 impl Sleeping {
@@ -109,7 +112,7 @@ impl Sleeping {
         if has_something() {
             return false;
         }
-        self.0.store(true, Ordering::Relaxed);
+        self.0.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         if has_something() {
             self.rise();
@@ -120,13 +123,13 @@ impl Sleeping {
 
     /// After a ring the flag is down already; after a wake-up without one it is not.
     fn rise(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.swap(false, Ordering::AcqRel);
     }
 
     /// Whether the waiter sleeps; only one of those who ask is told so.
     fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -145,5 +148,96 @@ impl std::fmt::Debug for DoorbellSeat {
 impl std::fmt::Debug for DoorbellWaiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DoorbellWaiter")
+    }
+}
+
+/// What loom sees: `RUSTFLAGS="--cfg loom" cargo test -p shardcast-platform --lib doorbell`.
+#[cfg(all(test, loom))]
+mod model {
+    use loom::sync::atomic::AtomicUsize;
+    use loom::sync::{Arc, Condvar, Mutex};
+    use loom::thread;
+
+    use super::*;
+
+    /// A ring's stand-in counts its messages, and a flag that can be waited for stands in for the
+    /// system's bell.
+    #[derive(Clone)]
+    struct Ends {
+        sleeping: Arc<Sleeping>,
+        bell: Arc<(Mutex<bool>, Condvar)>,
+        pushed: Arc<AtomicUsize>,
+    }
+
+    impl Ends {
+        fn new() -> Self {
+            Self {
+                sleeping: Arc::new(Sleeping::new()),
+                bell: Arc::new((Mutex::new(false), Condvar::new())),
+                pushed: Arc::new(AtomicUsize::new(0)),
+            }
+        }
+
+        fn push(&self) {
+            self.pushed.fetch_add(1, Ordering::Release);
+            if self.sleeping.must_ring() {
+                *self.bell.0.lock().expect("no panic") = true;
+                self.bell.1.notify_one();
+            }
+        }
+
+        fn wait(&self) {
+            let mut rung = self.bell.0.lock().expect("no panic");
+            while !*rung {
+                rung = self.bell.1.wait(rung).expect("no panic");
+            }
+            *rung = false;
+        }
+
+        /// Loom reports a deadlock when a wake is lost.
+        fn receive(&self, messages: usize) {
+            let mut received = 0;
+            while received < messages {
+                let has_something = || self.pushed.load(Ordering::Acquire) > received;
+                if self.sleeping.fall_asleep(has_something) {
+                    self.wait();
+                    self.sleeping.rise();
+                }
+                received = self.pushed.load(Ordering::Acquire);
+            }
+        }
+    }
+
+    /// All interleavings are too many, and a lost wake needs few switches.
+    fn model() -> loom::model::Builder {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model
+    }
+
+    #[test]
+    fn no_wake_is_lost_between_two_threads() {
+        model().check(|| {
+            let ends = Ends::new();
+            let pusher = ends.clone();
+            let pushing = thread::spawn(move || {
+                pusher.push();
+                pusher.push();
+            });
+            ends.receive(2);
+            pushing.join().expect("it pushed");
+        });
+    }
+
+    #[test]
+    fn no_wake_is_lost_among_two_pushers() {
+        model().check(|| {
+            let ends = Ends::new();
+            let pushing = [ends.clone(), ends.clone()].map(|end| thread::spawn(move || end.push()));
+            ends.receive(2);
+            for thread in pushing {
+                thread.join().expect("it pushed");
+            }
+        });
     }
 }

@@ -49,7 +49,7 @@ use unix as os;
 use windows as os;
 
 pub use buffer::{GATHER_SLICES_MAX, Gather, Slab, Slice};
-pub use cancel::{Cancel, Outcome};
+pub use cancel::{Cancel, Cancelled, Outcome};
 pub use cpu::{CpuBudget, cpu_budget, pin_current_thread};
 pub use doorbell::{Doorbell, DoorbellSeat, DoorbellWaiter};
 pub use driver::{

@@ -15,7 +15,8 @@ use shardcast_platform::{
     AcceptOutcome, Cancel, Gather, Outcome, SendBuffer, Slab, Slice, TcpStream, spawn, yield_now,
 };
 use support::{
-    Choices, connected, gather, listener, numbered, on_every_driver, read_exactly, with_std_peer,
+    Choices, connected, gather, listener, numbered, on_every_driver, read_exactly, read_to_end,
+    with_std_peer,
 };
 
 /// Rounds of cancelling, of which some come too early and some too late.
@@ -306,4 +307,32 @@ async fn fill(stream: &mut TcpStream) {
             return;
         }
     }
+}
+
+#[test]
+fn a_stream_that_is_dropped_with_a_read_in_flight_closes() {
+    on_every_driver(|_| async {
+        let (mut ours, mut theirs) = connected().await;
+        begin_and_drop(ours.read(Slab::with_capacity(8))).await;
+        drop(ours);
+        assert!(read_to_end(&mut theirs).await.is_empty());
+    });
+}
+
+#[test]
+fn a_stream_whose_operation_was_dropped_is_not_released() {
+    on_every_driver(|_| async {
+        let (mut ours, mut theirs) = connected().await;
+        begin_and_drop(ours.read(Slab::with_capacity(8))).await;
+        let ours = ours
+            .release()
+            .expect_err("bytes may be on their way into the lost slab");
+        theirs
+            .write_all(gather([b"data"]))
+            .await
+            .0
+            .expect("it writes");
+        let mut ours = ours.release().expect_err("they may have been lost");
+        assert!(ours.read(Slab::with_capacity(8)).await.0.is_err());
+    });
 }

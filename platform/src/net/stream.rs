@@ -142,7 +142,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// Gives the stream back when the driver cannot do that ([`crate::Capabilities::move_live`]),
-    /// or while an operation is in flight whose future was dropped.
+    /// or when the future of an operation was dropped before it had completed.
     pub fn release(self) -> Result<IdleSocket, TcpStream> {
         backend::release(self.read.0, self.write.0)
             .map(IdleSocket)

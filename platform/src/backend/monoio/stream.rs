@@ -52,8 +52,10 @@ pub(crate) fn release(
     read: ReadHalf,
     write: WriteHalf,
 ) -> Result<std::net::TcpStream, (ReadHalf, WriteHalf)> {
-    // Every operation in flight holds the socket, too.
-    if Rc::strong_count(&read.socket) != 2 || !cfg!(unix) {
+    // Every operation in flight holds the socket, too. One that was dropped may have taken bytes,
+    // which the next owner would miss without knowing.
+    let dropped = read.socket.reading.get() || read.socket.writing.get();
+    if dropped || Rc::strong_count(&read.socket) != 2 || !cfg!(unix) {
         return Err((read, write));
     }
     drop(write);
