@@ -34,6 +34,7 @@ mod node;
 mod options;
 mod placement;
 mod pulse;
+mod running;
 mod runtime;
 mod scope;
 mod shard;
@@ -55,6 +56,7 @@ pub use options::{
     ShardPanic,
 };
 pub use placement::place;
-pub use runtime::{Exit, Running, Runtime, RuntimeHandle, StartError};
+pub use running::{Exit, Running, RuntimeHandle};
+pub use runtime::{Runtime, StartError};
 pub use shard_id::{SHARDS_MAX, ShardCount, ShardId};
 pub use stall::{STALL_AFTER_MIN, Stall};

@@ -1,28 +1,25 @@
-//! Starts the shards on threads of their own and ends them. What was decided (how many, which
+//! Starts the shards on threads of their own. What was decided (how many, which
 //! driver) comes first, as a [`Plan`], so that the caller can make each shard's seed; then
 //! everything starts, or nothing does.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shardcast_platform as platform;
 use shardcast_platform::{CpuBudget, Doorbell, DoorbellSeat, DriverError};
 
-use crate::counters::{ShardRecord, ShardSnapshot};
 use crate::mailbox::mesh;
 use crate::messages::assert_sizes;
 use crate::options::{Hooks, MEDIA_RING_MAX, MEDIA_RING_MIN, Options, Plan};
+use crate::running::{Event, Running, Shared};
 use crate::scope::Scope;
 use crate::shard::{self, Seat, ShardEnd};
 use crate::shutdown::Shutdown;
 use crate::stall::{self, Detector, STALL_AFTER_MIN};
 use crate::supervise::caught;
 use crate::{Node, SHARDS_MAX, ShardId};
-
-/// What a shard that ends at the deadline may still need to report it, before it counts as stuck.
-const STUCK_AFTER: Duration = Duration::from_millis(500);
 
 /// Why nothing runs. `E` is the seeds' error. Except for `Seeds`, operator or machine are at fault.
 #[derive(Debug, thiserror::Error)]
@@ -152,55 +149,44 @@ fn launch<N: Node, E>(
     seeds: Vec<N::Seed>,
 ) -> Result<Running, StartError<E>> {
     let (doorbells, doorbell_seats) = doorbells(plan.shards)?;
-    let (events, received) = mpsc::channel();
-    let (stop_detector, detector_stop) = mpsc::channel();
-    let mut running = Running {
-        handle: RuntimeHandle {
-            shared: Arc::new(Shared {
-                shutdown: Arc::new(Shutdown::new(
-                    options.shutdown_timeout,
-                    Arc::clone(&doorbells),
-                )),
-                records: (0..plan.shards).map(|_| Arc::default()).collect(),
-                epoch: platform::now(),
-                plan,
-                events,
-            }),
-        },
-        events: received,
-        threads: 0,
-        ends: Vec::new(),
-        _stop_detector: stop_detector,
-    };
-    let shared = Arc::clone(&running.handle.shared);
+    let shutdown = Shutdown::new(options.shutdown_timeout, Arc::clone(&doorbells));
+    let (mut running, detector_stop) = Running::new(plan, shutdown);
+    let shared = running.shared();
     start_detector(&shared, options.stall_after, hooks, detector_stop)
         .map_err(StartError::Detector)?;
+    let seats = seats::<N>(&shared, options, seeds, &doorbells, doorbell_seats);
+    for (shard, seat) in ShardId::all(shared.plan.shards).zip(seats) {
+        match start_thread::<N>(&shared, shard, seat, hooks.clone()) {
+            Ok(()) => running.count_thread(),
+            Err(source) => return Err(running.give_up(shard, ShardEnd::Refused(source))),
+        }
+    }
+    running.until_ready()
+}
+
+/// What each shard starts from. Seats that are never taken are dropped, and count as arrived.
+fn seats<N: Node>(
+    shared: &Shared,
+    options: &Options,
+    seeds: Vec<N::Seed>,
+    doorbells: &Arc<[Doorbell]>,
+    doorbell_seats: Vec<DoorbellSeat>,
+) -> Vec<Seat<N>> {
     let mailboxes = mesh(shared.plan.shards, options.media_ring);
-    let arrivals = shared.shutdown.arrivals();
-    let parts = seeds
-        .into_iter()
-        .zip(mailboxes)
-        .zip(doorbell_seats)
-        .zip(arrivals);
-    for (shard, (((seed, mailbox), doorbell), arrival)) in
-        ShardId::all(shared.plan.shards).zip(parts)
-    {
-        let seat = Seat {
+    let parts = seeds.into_iter().zip(mailboxes).zip(doorbell_seats);
+    parts
+        .zip(shared.shutdown.arrivals())
+        .map(|(((seed, mailbox), doorbell), arrival)| Seat {
             seed,
             mailbox,
             doorbell,
             arrival,
-            doorbells: Arc::clone(&doorbells),
+            doorbells: Arc::clone(doorbells),
             shutdown: Arc::clone(&shared.shutdown),
             driver: shared.plan.driver.driver,
             heartbeat: stall::heartbeat_period(options.stall_after),
-        };
-        if let Err(source) = start_thread::<N>(&shared, shard, seat, hooks.clone()) {
-            return Err(running.give_up(shard, ShardEnd::Refused(source)));
-        }
-        running.threads += 1;
-    }
-    running.until_ready()
+        })
+        .collect()
 }
 
 type Doorbells = (Arc<[Doorbell]>, Vec<DoorbellSeat>);
@@ -263,7 +249,7 @@ fn run_thread<N: Node>(shared: &Shared, shard: ShardId, seat: Seat<N>, hooks: Ho
     shared.tell(Event::Ended(shard, end));
     if alone {
         // After the telling, so that the shard that caused the end is the first to be heard of.
-        shared.shutdown.request();
+        shared.request_shutdown();
     }
 }
 
@@ -279,203 +265,5 @@ fn pin(shared: &Shared, shard: ShardId) {
         && let Err(error) = platform::pin_current_thread(*cpu)
     {
         tracing::warn!("shard {shard} cannot be pinned to CPU {cpu}: {error}");
-    }
-}
-
-/// What the shards' threads tell the one that waits for them. At most two per shard, and one for
-/// the request.
-enum Event {
-    Ready,
-    Ended(ShardId, ShardEnd),
-    ShutdownRequested,
-}
-
-struct Shared {
-    plan: Plan,
-    records: Vec<Arc<ShardRecord>>,
-    shutdown: Arc<Shutdown>,
-    epoch: Instant,
-    events: Sender<Event>,
-}
-
-impl Shared {
-    fn tell(&self, event: Event) {
-        // Nobody listens any more once `Running` is gone; then nobody needs to know.
-        let _ = self.events.send(event);
-    }
-}
-
-/// To look at the shards and to end them, from any thread.
-#[derive(Clone)]
-pub struct RuntimeHandle {
-    shared: Arc<Shared>,
-}
-
-impl RuntimeHandle {
-    /// What was decided at start.
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.shared.plan
-    }
-
-    /// Asks every shard to drain and end. Returns at once; further calls change nothing.
-    pub fn shutdown(&self) {
-        self.shared.shutdown.request();
-        self.shared.tell(Event::ShutdownRequested);
-    }
-
-    /// A copy of every shard's counters, in order of the shards.
-    #[must_use]
-    pub fn counters(&self) -> Vec<ShardSnapshot> {
-        let now = platform::now().saturating_duration_since(self.shared.epoch);
-        ShardId::all(self.shared.plan.shards)
-            .zip(&self.shared.records)
-            .map(|(shard, record)| record.snapshot(shard, now))
-            .collect()
-    }
-}
-
-impl std::fmt::Debug for RuntimeHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RuntimeHandle")
-            .field("plan", self.plan())
-            .finish_non_exhaustive()
-    }
-}
-
-/// How everything ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Exit {
-    /// Every shard drained within `shutdown_timeout`.
-    Clean,
-    /// These shards had not drained at the deadline; a thread that is stuck is left behind.
-    DeadlinePassed {
-        /// In order.
-        shards: Vec<ShardId>,
-    },
-    /// These shards panicked, and the hook let the process live.
-    Panicked {
-        /// In order.
-        shards: Vec<ShardId>,
-    },
-}
-
-/// The shards at work. Dropping it asks them to end without waiting for it.
-#[derive(Debug)]
-pub struct Running {
-    handle: RuntimeHandle,
-    events: Receiver<Event>,
-    /// Threads that were started: one per shard, unless the system refused one.
-    threads: usize,
-    ends: Vec<(ShardId, ShardEnd)>,
-    /// The stall detector ends when this hangs up.
-    _stop_detector: Sender<()>,
-}
-
-impl Running {
-    /// What was decided at start.
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        self.handle.plan()
-    }
-
-    /// A handle for other threads: to shut down, to read counters.
-    #[must_use]
-    pub fn handle(&self) -> RuntimeHandle {
-        self.handle.clone()
-    }
-
-    /// See [`RuntimeHandle::shutdown`].
-    pub fn shutdown(&self) {
-        self.handle.shutdown();
-    }
-
-    /// See [`RuntimeHandle::counters`].
-    #[must_use]
-    pub fn counters(&self) -> Vec<ShardSnapshot> {
-        self.handle.counters()
-    }
-
-    /// Waits until somebody has asked for the shutdown and every shard has ended, or its deadline
-    /// has passed.
-    #[must_use]
-    pub fn join(mut self) -> Exit {
-        self.until_ended();
-        self.exit()
-    }
-
-    fn until_ended(&mut self) {
-        while self.ends.len() < self.threads {
-            match self.next_event() {
-                Ok(Event::Ended(shard, end)) => self.ends.push((shard, end)),
-                Ok(Event::Ready | Event::ShutdownRequested) => {}
-                Err(_) => break,
-            }
-        }
-    }
-
-    /// The next event, however long it takes; after the request for shutdown, only until the shards
-    /// are late.
-    fn next_event(&self) -> Result<Event, RecvTimeoutError> {
-        match self.handle.shared.shutdown.deadline() {
-            None => self
-                .events
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => {
-                let late = deadline + STUCK_AFTER;
-                self.events
-                    .recv_timeout(late.saturating_duration_since(platform::now()))
-            }
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        let ended = |shard: ShardId| {
-            self.ends
-                .iter()
-                .find(|(ended, _)| *ended == shard)
-                .map(|(_, end)| end)
-        };
-        let which = |wanted: fn(Option<&ShardEnd>) -> bool| -> Vec<ShardId> {
-            ShardId::all(self.plan().shards)
-                .filter(|shard| wanted(ended(*shard)))
-                .collect()
-        };
-        let panicked = which(|end| matches!(end, Some(ShardEnd::Panicked)));
-        let late = which(|end| matches!(end, None | Some(ShardEnd::DeadlinePassed)));
-        match (panicked.is_empty(), late.is_empty()) {
-            (false, _) => Exit::Panicked { shards: panicked },
-            (true, false) => Exit::DeadlinePassed { shards: late },
-            (true, true) => Exit::Clean,
-        }
-    }
-
-    /// Waits until every node has started.
-    fn until_ready<E>(mut self) -> Result<Self, StartError<E>> {
-        for _ in 0..self.threads {
-            // `Shared` holds a sender, so the channel never hangs up.
-            if let Ok(Event::Ended(shard, end)) = self.events.recv() {
-                self.ends.push((shard, ShardEnd::Panicked));
-                return Err(self.give_up(shard, end));
-            }
-        }
-        Ok(self)
-    }
-
-    /// Ends what has started, because `shard` did not.
-    fn give_up<E>(mut self, shard: ShardId, end: ShardEnd) -> StartError<E> {
-        self.shutdown();
-        self.until_ended();
-        match end {
-            ShardEnd::Refused(source) => StartError::Shard { shard, source },
-            _ => StartError::Panicked { shard },
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.handle.shared.shutdown.request();
     }
 }

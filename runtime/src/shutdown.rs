@@ -29,12 +29,15 @@ impl Shutdown {
         }
     }
 
-    /// Asks every shard to drain. The first call sets the deadline; further ones change nothing.
-    pub(crate) fn request(&self) {
+    /// Asks every shard to drain. The first call sets the deadline and returns true; further ones
+    /// change nothing.
+    pub(crate) fn request(&self) -> bool {
         self.deadline.get_or_init(|| platform::now() + self.timeout);
-        if !self.requested.swap(true, Ordering::SeqCst) {
+        let first = !self.requested.swap(true, Ordering::SeqCst);
+        if first {
             self.ring_all();
         }
+        first
     }
 
     /// When everything has to be over; `None` before the request.

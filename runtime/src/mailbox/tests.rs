@@ -100,22 +100,6 @@ fn a_control_overflow_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn a_control_message_is_handled_after_the_media_that_was_sent_before_it() {
-    let mut mesh = mesh::<Numbers, Rtrb>(2, 200);
-    let (sender, receiver) = mesh.split_at_mut(1);
-    let (outbox, inbox) = (&sender[0].0, &mut receiver[0].1);
-    for number in 0..100 {
-        assert!(outbox.send_media(shard(1), number).is_ok());
-    }
-    outbox.send_control(shard(1), 1000);
-    assert!(outbox.send_media(shard(1), 100).is_ok());
-    let received = numbers(inbox);
-    let end = received.iter().position(|(_, kind, _)| *kind == 'c');
-    assert!(end >= Some(100), "{received:?}");
-    assert_eq!(received.len(), 102);
-}
-
-#[test]
 fn a_turn_is_bounded_and_says_that_there_is_more() {
     let mut mesh = mesh::<Numbers, Rtrb>(2, 1000);
     for number in 0..100 {
