@@ -9,8 +9,8 @@ use shardcast_protocol::rtsp::{
     StatusCode, Step,
 };
 
+use super::desk::PublisherStart;
 use super::play::ReaderStart;
-use super::record::PublisherStart;
 use crate::event::{Event, SessionEnd};
 use crate::path::{PathEntry, PathName};
 use crate::random::random_u64;

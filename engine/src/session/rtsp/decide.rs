@@ -9,8 +9,8 @@ use shardcast_protocol::rtsp::{Mode, Question, ServerState, StatusCode, Target};
 use shardcast_protocol::sdp;
 
 use super::connection::{Connection, Flow, Plan};
+use super::desk::PublisherStart;
 use super::play::ReaderStart;
-use super::record::PublisherStart;
 use crate::admit::{Action, AdmitRequest, Decision, admit};
 use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};

@@ -1,0 +1,222 @@
+//! Where a publisher's packets become batches and leave for the path's owner.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::event::{Event, RefusedPacket};
+use crate::fanout::EndReason;
+use crate::ingest::Publication;
+use crate::path::{PathEntry, PathName};
+use crate::record::{Role, SessionRecord};
+use crate::shard::{Coalesced, Media, PublishGrant, Refusal, SessionHandle, Shard};
+use crate::stream::{Batch, StreamInfo};
+
+/// A publisher to whom the path's owner has given the path.
+pub(super) struct PublisherStart {
+    pub(super) desk: Rc<Desk>,
+    pub(super) timer: Rc<dyn Coalesced>,
+}
+
+/// Where a publisher's packets become batches and leave for the owner. The path is given up when this is dropped.
+pub(super) struct Desk {
+    shard: Rc<Shard>,
+    session: Rc<SessionHandle>,
+    pub(super) entry: Arc<PathEntry>,
+    pub(super) record: Arc<SessionRecord>,
+    pub(super) publication: RefCell<Publication>,
+    pub(super) end_reason: Cell<EndReason>,
+    /// The ring to the owner was full: nothing is sent before a start point.
+    is_cut: Cell<bool>,
+    /// The batch that the coalescing timer watches.
+    pub(super) watched: Cell<Option<u64>>,
+    lost_batches: Cell<u64>,
+    refused: Cell<Option<(RefusedPacket, u64)>>,
+    last_told: Cell<Option<Instant>>,
+}
+
+/// Refused packets of one publisher are told at most so often.
+const REFUSED_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
+
+impl PublisherStart {
+    /// Asks for the path. A new one is owned by this shard if connections move to where they are wanted, for then this one
+    /// is there.
+    pub(super) async fn publish(
+        shard: &Rc<Shard>,
+        session: &Rc<SessionHandle>,
+        name: &PathName,
+        info: &Arc<StreamInfo>,
+        is_in_place: bool,
+    ) -> Result<Self, Refusal> {
+        let place = || {
+            if is_in_place {
+                shard.id()
+            } else {
+                shard.server.place(name)
+            }
+        };
+        let (entry, grant) = shard.publish(name, session.id, info.clone(), place).await?;
+        let desk = Rc::new(Desk::new(shard, session, entry, &grant));
+        let tracks = grant.described.info.summary();
+        let (id, peer, path) = (session.id, session.peer, name.clone());
+        shard.server.events.publish(&Event::PublisherBegan {
+            session: id,
+            peer,
+            path,
+            tracks,
+        });
+        Ok(Self {
+            timer: desk.clone(),
+            desk,
+        })
+    }
+}
+
+impl Desk {
+    fn new(
+        shard: &Rc<Shard>,
+        session: &Rc<SessionHandle>,
+        entry: Arc<PathEntry>,
+        grant: &PublishGrant,
+    ) -> Self {
+        let batch_bytes = shard.server.config.load().fanout.batch_bytes;
+        let info = grant.described.info.clone();
+        let publication = Publication::new(info, &grant.bases, grant.first_sequence, batch_bytes);
+        let (id, peer, path) = (session.id, session.peer, entry.name.clone());
+        let record = Arc::new(SessionRecord::new(
+            id,
+            Role::Publisher,
+            peer,
+            path,
+            shard.id().index(),
+        ));
+        shard.server.records.insert(record.clone());
+        Self {
+            shard: shard.clone(),
+            session: session.clone(),
+            entry,
+            record,
+            publication: RefCell::new(publication),
+            end_reason: Cell::new(EndReason::PublisherLost),
+            is_cut: Cell::new(false),
+            watched: Cell::new(None),
+            lost_batches: Cell::new(0),
+            refused: Cell::new(None),
+            last_told: Cell::new(None),
+        }
+    }
+
+    /// Takes a frame of media in place; whether it stays part of the stream.
+    pub(super) fn take_media(&self, track: Option<usize>, frame: &mut [u8], now: Instant) -> bool {
+        let taken = match track {
+            Some(track) => self.publication.borrow_mut().handle_rtp(track, frame, now),
+            None => Err(RefusedPacket::UnknownChannel),
+        };
+        self.count(taken, now)
+    }
+
+    /// Takes a compound RTCP packet. All memory before it has been handed in.
+    pub(super) fn take_rtcp(&self, track: usize, compound: &[u8], now: Instant) {
+        let taken = self
+            .publication
+            .borrow_mut()
+            .handle_rtcp(track, compound, now);
+        self.count(taken, now);
+    }
+
+    fn count(&self, taken: Result<(), RefusedPacket>, now: Instant) -> bool {
+        match taken {
+            Ok(()) => self.record.packets.add(1),
+            Err(reason) => self.note_refused(reason, now),
+        }
+        taken.is_ok()
+    }
+
+    pub(super) fn hold(&self, memory: BytesMut) {
+        self.publication.borrow_mut().hold(memory);
+    }
+
+    pub(super) fn close(&self) {
+        let batch = self.publication.borrow_mut().close_batch();
+        if let Some(batch) = batch {
+            self.send(Arc::new(batch));
+        }
+    }
+
+    fn send(&self, batch: Arc<Batch>) {
+        let (path, publisher, owner) = (self.entry.id, self.session.id, self.entry.owner);
+        if owner == self.shard.id() {
+            return self.shard.own_batch(path, publisher, batch);
+        }
+        let has_start = batch
+            .start_points
+            .iter()
+            .any(|start| start.batches_back == 0);
+        let is_skipped = self.is_cut.get() && !has_start;
+        if is_skipped
+            || self
+                .shard
+                .context
+                .send_media(
+                    owner,
+                    Media::Ingest {
+                        path,
+                        publisher,
+                        batch,
+                    },
+                )
+                .is_err()
+        {
+            self.is_cut.set(true);
+            self.lost_batches.set(self.lost_batches.get() + 1);
+        } else if self.is_cut.replace(false) {
+            let (path, batches) = (self.entry.name.clone(), self.lost_batches.replace(0));
+            self.shard.server.events.publish(&Event::RingFull {
+                path,
+                shard: owner.index(),
+                batches,
+            });
+        }
+    }
+
+    fn note_refused(&self, reason: RefusedPacket, now: Instant) {
+        self.record.refused_packets.add(1);
+        let packets = self.refused.get().map_or(0, |(_, packets)| packets) + 1;
+        self.refused.set(Some((reason, packets)));
+        let told = self.last_told.get();
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= REFUSED_SUMMARY_INTERVAL) {
+            self.refused.set(None);
+            self.last_told.set(Some(now));
+            let (session, path) = (self.session.id, self.entry.name.clone());
+            let event = Event::PublisherPacketsRefused {
+                session,
+                path,
+                reason,
+                packets,
+            };
+            self.shard.server.events.publish(&event);
+        }
+    }
+}
+
+impl Coalesced for Desk {
+    fn close_batch(&self, sequence: u64) {
+        let is_open = self.publication.borrow().open_sequence() == sequence;
+        if is_open {
+            self.close();
+        }
+    }
+}
+
+impl Drop for Desk {
+    /// Whatever was read whole is delivered before the stream ends.
+    fn drop(&mut self) {
+        self.close();
+        self.shard.server.records.remove(self.session.id);
+        self.shard
+            .unpublish(&self.entry, self.session.id, self.end_reason.get());
+    }
+}
