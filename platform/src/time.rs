@@ -1,5 +1,6 @@
 //! The monotonic clock and sleeping, in the event loop's resolution of about a millisecond.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::backend;
@@ -14,27 +15,30 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Waits for `duration`, never less. Dropping the future is safe.
+/// Waits for `duration` from this call, never less. Dropping the future is safe.
 ///
 /// # Panics
-/// Outside [`crate::block_on`].
-pub async fn sleep(duration: Duration) {
-    match now().checked_add(duration) {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
+/// Outside [`crate::block_on`], when polled.
+pub fn sleep(duration: Duration) -> impl Future<Output = ()> {
+    sleep_in_parts(now().checked_add(duration))
 }
 
 /// Waits until `deadline`, never less. Dropping the future is safe.
 ///
 /// # Panics
-/// Outside [`crate::block_on`].
-pub async fn sleep_until(deadline: Instant) {
+/// Outside [`crate::block_on`], when polled.
+pub fn sleep_until(deadline: Instant) -> impl Future<Output = ()> {
+    sleep_in_parts(Some(deadline))
+}
+
+/// A deadline that no clock can show never comes.
+async fn sleep_in_parts(deadline: Option<Instant>) {
     loop {
-        let next = now() + SLEEP_MAX;
-        if deadline <= next {
-            return backend::sleep_until(deadline).await;
-        }
+        let farthest = now() + SLEEP_MAX;
+        let next = deadline.map_or(farthest, |deadline| deadline.min(farthest));
         backend::sleep_until(next).await;
+        if deadline.is_some_and(|deadline| deadline <= next) {
+            return;
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! One write is one system write. Whoever wants the whole gather written loops, or calls
 //! [`TcpStream::write_all`], which does.
 
+use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
@@ -89,36 +90,44 @@ impl TcpStream {
     }
 
     /// See [`ReadHalf::read`].
-    pub async fn read(&mut self, slab: Slab) -> (io::Result<usize>, Slab) {
-        self.read.read(slab).await
+    pub fn read(&mut self, slab: Slab) -> impl Future<Output = (io::Result<usize>, Slab)> {
+        self.read.read(slab)
     }
 
     /// See [`ReadHalf::read_or`].
-    pub async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
-        self.read.read_or(slab, cancel).await
+    pub fn read_or(
+        &mut self,
+        slab: Slab,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Slab)> {
+        self.read.read_or(slab, cancel)
     }
 
     /// See [`WriteHalf::write`].
-    pub async fn write(&mut self, gather: Gather) -> (io::Result<usize>, Gather) {
-        self.write.write(gather).await
+    pub fn write(&mut self, gather: Gather) -> impl Future<Output = (io::Result<usize>, Gather)> {
+        self.write.write(gather)
     }
 
     /// See [`WriteHalf::write_or`].
-    pub async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
-        self.write.write_or(gather, cancel).await
+    pub fn write_or(
+        &mut self,
+        gather: Gather,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Gather)> {
+        self.write.write_or(gather, cancel)
     }
 
     /// See [`WriteHalf::write_all`].
-    pub async fn write_all(&mut self, gather: Gather) -> (io::Result<()>, Gather) {
-        self.write.write_all(gather).await
+    pub fn write_all(&mut self, gather: Gather) -> impl Future<Output = (io::Result<()>, Gather)> {
+        self.write.write_all(gather)
     }
 
     /// See [`WriteHalf::shutdown_write`].
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn shutdown_write(&mut self) -> io::Result<()> {
-        self.write.shutdown_write().await
+    pub fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>> {
+        self.write.shutdown_write()
     }
 
     /// Two halves that two tasks can use at once.

@@ -36,8 +36,8 @@ pub(crate) fn block_on<F: Future>(driver: Driver, future: F) -> io::Result<F::Ou
     }
 }
 
-pub(crate) async fn sleep_until(deadline: Instant) {
-    monoio::time::sleep_until(monoio::time::Instant::from_std(deadline)).await;
+pub(crate) fn sleep_until(deadline: Instant) -> impl Future<Output = ()> {
+    monoio::time::sleep_until(monoio::time::Instant::from_std(deadline))
 }
 
 /// Whether sockets are to block: io_uring waits for them itself, and ends an operation on a
