@@ -67,7 +67,14 @@ impl Daemon {
     /// # Errors
     /// When it cannot be built or started, or ends instead of listening.
     pub fn start(configuration: &str) -> Result<Self, DaemonError> {
-        let port = port::free_tcp_port()?;
+        Self::start_on(port::free_tcp_port()?, configuration)
+    }
+
+    /// As [`Self::start`], on this port.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(port: u16, configuration: &str) -> Result<Self, DaemonError> {
         let directory = TempDir::new()?;
         let text = format!("rtspAddress: :{port}\n{configuration}");
         fs::write(directory.path().join("shardcast.yml"), text)?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::rtp::{Start, read_starts, says_goodbye};
+use super::rtp::{SenderReport, Start, read_starts};
 use super::sound::SoundCheck;
 use crate::peer::PeerError;
 use crate::peer::connection::Connection;
@@ -27,10 +27,8 @@ pub const BOTH_LANES: [Lane; 2] = [(VIDEO, 0, 1), (SOUND, 2, 3)];
 pub enum Arrival {
     /// An RTP packet of a track.
     Media(usize, Vec<u8>),
-    /// A goodbye for a track.
-    Goodbye(usize),
-    /// Any other RTCP packet of a track.
-    Report(usize),
+    /// A sender report of a track.
+    Report(usize, SenderReport),
 }
 
 /// What a reader was given by the end.
@@ -40,8 +38,8 @@ pub struct Haul {
     pub video: Verifier,
     /// The check of the sound track.
     pub sound: SoundCheck,
-    /// Tracks that have said goodbye, in order.
-    pub goodbyes: Vec<usize>,
+    /// Tracks of which a sender report has come, in order.
+    pub reports: Vec<usize>,
 }
 
 impl Haul {
@@ -59,19 +57,18 @@ impl Haul {
     /// When a packet is not the one that is due.
     ///
     /// # Panics
-    /// When media follows a goodbye, or a sound packet is not the one that is due.
+    /// When media comes before the track's first report, or a sound packet is not the one that is due.
     pub fn take(&mut self, arrival: &Arrival) -> Result<(), PeerError> {
         match arrival {
             Arrival::Media(track, packet) => {
-                let said = self.goodbyes.contains(track);
-                assert!(!said, "media of track {track} after its goodbye");
+                let is_clocked = self.reports.contains(track);
+                assert!(is_clocked, "media of track {track} before its clock");
                 match *track {
                     VIDEO => self.video.check(packet)?,
                     _ => self.sound.check(packet),
                 }
             }
-            Arrival::Goodbye(track) => self.goodbyes.push(*track),
-            Arrival::Report(_) => {}
+            Arrival::Report(track, _) => self.reports.push(*track),
         }
         Ok(())
     }
@@ -195,6 +192,9 @@ impl Player {
     ///
     /// # Errors
     /// When the connection breaks or stays silent, or a channel is none of this reader's.
+    ///
+    /// # Panics
+    /// When RTCP does not begin with a sender report: the server has nothing else to say.
     pub fn next_arrival(&mut self) -> Result<Option<Arrival>, PeerError> {
         let Some(frame) = self.connection.next_frame()? else {
             return Ok(None);
@@ -204,13 +204,8 @@ impl Player {
                 return Ok(Some(Arrival::Media(track, frame.payload)));
             }
             if frame.channel == rtcp {
-                let is_bye = says_goodbye(&frame.payload);
-                let kind = if is_bye {
-                    Arrival::Goodbye
-                } else {
-                    Arrival::Report
-                };
-                return Ok(Some(kind(track)));
+                let report = SenderReport::read(&frame.payload);
+                return Ok(Some(Arrival::Report(track, report)));
             }
         }
         let strange = format!("a frame on channel {}", frame.channel);

@@ -30,20 +30,49 @@ impl Rtp {
     }
 }
 
-/// Packet type of BYE (RFC 3550, section 6.6).
-const BYE: u8 = 203;
+/// Packet types of a sender report, of and of a source description (RFC 3550, section 12.1).
+const SENDER_REPORT: u8 = 200;
+const SOURCE_DESCRIPTION: u8 = 202;
 
-/// Whether a compound RTCP packet says goodbye.
-pub fn says_goodbye(compound: &[u8]) -> bool {
-    let mut rest = compound;
-    while let Some((&[_, kind, high, low], _)) = rest.split_first_chunk::<4>() {
-        if kind == BYE {
-            return true;
+/// What a sender report says (RFC 3550, section 6.4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderReport {
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Time of the report, in seconds since 1900 with 32 bits of fraction.
+    pub ntp: u64,
+    /// The same time in the track's timestamps.
+    pub timestamp: u32,
+}
+
+impl SenderReport {
+    /// Reads a compound packet that is a sender report and a source description, and nothing else.
+    ///
+    /// # Panics
+    /// When it is anything else.
+    pub fn read(compound: &[u8]) -> Self {
+        assert_eq!(kinds(compound), [SENDER_REPORT, SOURCE_DESCRIPTION]);
+        let (_, body) = compound.split_at(4);
+        let (&ssrc, body) = body.split_first_chunk::<4>().expect("a source");
+        let (&ntp, body) = body.split_first_chunk::<8>().expect("a time");
+        let (&timestamp, _) = body.split_first_chunk::<4>().expect("a timestamp");
+        Self {
+            ssrc: u32::from_be_bytes(ssrc),
+            ntp: u64::from_be_bytes(ntp),
+            timestamp: u32::from_be_bytes(timestamp),
         }
-        let words = usize::from(u16::from_be_bytes([high, low])) + 1;
-        rest = rest.get(words * 4..).unwrap_or_default();
     }
-    false
+}
+
+/// The types of the packets in a compound packet.
+fn kinds(compound: &[u8]) -> Vec<u8> {
+    let (mut kinds, mut rest) = (Vec::new(), compound);
+    while let Some((&[_, kind, high, low], _)) = rest.split_first_chunk::<4>() {
+        kinds.push(kind);
+        let words = usize::from(u16::from_be_bytes([high, low])) + 1;
+        rest = rest.get(words * 4..).expect("whole packets");
+    }
+    kinds
 }
 
 /// Where each track starts, as the answer to PLAY says (RFC 2326, section 12.33).
@@ -79,11 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goodbye_is_found_behind_a_report() {
-        let report = [0x80, 200, 0, 1, 0, 0, 0, 1];
-        let goodbye = [0x81, 203, 0, 1, 0, 0, 0, 1];
-        assert!(says_goodbye(&[report, goodbye].concat()));
-        assert!(!says_goodbye(&report));
+    fn a_report_with_its_description_is_read() {
+        let mut report = vec![
+            0x80, 200, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4,
+        ];
+        report.resize(28, 0);
+        report.extend_from_slice(&[0x81, 202, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]);
+        let read = SenderReport::read(&report);
+        assert_eq!((read.ssrc, read.ntp, read.timestamp), (1, 2 << 32 | 3, 4));
     }
 
     #[test]

@@ -36,8 +36,8 @@ fn assert_whole(player: &mut Player, broadcast: &Broadcast, first: u64) {
         Some(broadcast.units() - 1)
     );
     assert_eq!(haul.sound.packets(), broadcast.units() - first);
-    haul.goodbyes.sort_unstable();
-    assert_eq!(haul.goodbyes, [VIDEO, SOUND]);
+    haul.reports.sort_unstable();
+    assert_eq!(haul.reports, [VIDEO, SOUND], "one clock per track");
 }
 
 #[test]
@@ -124,10 +124,10 @@ fn a_reader_is_given_only_the_tracks_that_it_has_set_up() {
             let units = broadcast.units() - GROUP_UNITS;
             if index < 2 {
                 assert_eq!((video, sound), (units * UNIT_PACKETS, 0));
-                assert_eq!(haul.goodbyes, [VIDEO]);
+                assert_eq!(haul.reports, [VIDEO]);
             } else {
                 assert_eq!((video, sound), (0, units));
-                assert_eq!(haul.goodbyes, [SOUND]);
+                assert_eq!(haul.reports, [SOUND]);
             }
         }
     }
@@ -185,12 +185,79 @@ fn rtp_info_gives_every_track_the_time_of_one_instant() {
     }
 }
 
+/// The next video packet.
+fn next_video(player: &mut Player) -> Rtp {
+    loop {
+        match player.next_arrival().unwrap() {
+            Some(Arrival::Media(VIDEO, packet)) => return Rtp::read(&packet),
+            Some(_) => {}
+            None => panic!("no video packet"),
+        }
+    }
+}
+
 fn assert_first_packet_is(player: &mut Player, seq: Option<u16>, rtptime: Option<u32>) {
-    let Some(Arrival::Media(VIDEO, packet)) = player.next_arrival().unwrap() else {
-        panic!("no video packet");
-    };
-    let rtp = Rtp::read(&packet);
+    let rtp = next_video(player);
     assert_eq!((Some(rtp.sequence), Some(rtp.timestamp)), (seq, rtptime));
+}
+
+#[test]
+fn readers_before_the_first_packet_are_told_every_tracks_time_too() {
+    let rig = Rig::start(House::RIGID, "gatherReaders: 0\n");
+    let mut broadcast = Broadcast::start(rig.address(), PATH, Tracks::VideoAndSound).unwrap();
+    let mut player = Player::start(rig.address(), PATH, &BOTH_LANES).unwrap();
+    let starts = player.starts().to_vec();
+    assert_eq!(starts.len(), 2);
+    assert!(
+        starts
+            .iter()
+            .all(|start| start.rtptime.is_some() && start.seq.is_none())
+    );
+    broadcast.send(1).unwrap();
+    let ticks = next_video(&mut player)
+        .timestamp
+        .wrapping_sub(starts[0].rtptime.unwrap());
+    assert!(
+        ticks < 10 * 90_000,
+        "{} ticks after the start",
+        ticks.cast_signed()
+    );
+}
+
+#[test]
+fn each_track_begins_with_its_clock_and_all_clocks_agree() {
+    for house in [House::SMALL, House::RIGID] {
+        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let mut broadcast = broadcast(&rig, 7);
+        let mut player = Player::start(rig.address(), PATH, &BOTH_LANES).unwrap();
+        let starts = player.starts().to_vec();
+        broadcast.send(10).unwrap();
+        let mut reports = Vec::new();
+        let mut sources = [None, None];
+        while sources.contains(&None) {
+            match player.next_arrival().unwrap() {
+                Some(Arrival::Report(track, report)) => reports.push((track, report)),
+                Some(Arrival::Media(track, packet)) => {
+                    sources[track].get_or_insert(Rtp::read(&packet).ssrc);
+                }
+                None => panic!("the stream has ended"),
+            }
+        }
+        assert_eq!(reports.len(), 2);
+        // What the reports make of the instant of RTP-Info is the same time for both tracks.
+        let rates = [90_000.0, 48_000.0];
+        let instants: Vec<f64> = reports
+            .iter()
+            .map(|(track, report)| {
+                assert_eq!(Some(report.ssrc), sources[*track]);
+                let start = starts[*track].rtptime.unwrap();
+                let ticks = start.wrapping_sub(report.timestamp).cast_signed();
+                report.ntp as f64 / 2f64.powi(32) + f64::from(ticks) / rates[*track]
+            })
+            .collect();
+        let apart = (instants[0] - instants[1]).abs();
+        assert!(apart < 0.001, "the clocks are {apart} s apart");
+    }
 }
 
 #[test]
@@ -227,12 +294,7 @@ fn parameter_sets_come_before_the_first_slice() {
     let mut broadcast = broadcast(&rig, 1);
     let mut player = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
     broadcast.send(10).unwrap();
-    let nal_types: Vec<u8> = (0..3)
-        .map(|_| match player.next_arrival().unwrap() {
-            Some(Arrival::Media(VIDEO, packet)) => Rtp::read(&packet).payload[0] & 0x1f,
-            other => panic!("no video packet: {other:?}"),
-        })
-        .collect();
+    let nal_types = [(); 3].map(|()| next_video(&mut player).payload[0] & 0x1f);
     assert_eq!(nal_types, [7, 8, 28], "SPS, PPS, fragment of a slice");
 }
 
