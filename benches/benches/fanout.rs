@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use shardcast_benches::fanout::{Fanout, FanoutShape, leave_first_cpu};
+use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape};
 use shardcast_benches::server::{ServerOptions, serve_if_asked};
 
 const READERS: usize = 500;
@@ -42,7 +42,7 @@ impl Measurement for ShardTime {
     }
 }
 
-fn fanout(criterion: &mut Criterion<ShardTime>) {
+fn fanout(criterion: &mut Criterion<ShardTime>, cpus: Cpus) {
     let mut group = criterion.benchmark_group("fanout");
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     for packets in PACKETS {
@@ -59,7 +59,7 @@ fn fanout(criterion: &mut Criterion<ShardTime>) {
             };
             let mut rig = None;
             group.bench_function(BenchmarkId::new(driver, packets), |bencher| {
-                let rig = rig.get_or_insert_with(|| start(&options, shape));
+                let rig = rig.get_or_insert_with(|| start(cpus, &options, shape));
                 bencher.iter_custom(|batches| run(rig, batches));
             });
         }
@@ -67,8 +67,8 @@ fn fanout(criterion: &mut Criterion<ShardTime>) {
     group.finish();
 }
 
-fn start(options: &ServerOptions, shape: FanoutShape) -> Fanout {
-    Fanout::start(options, shape).unwrap_or_else(|error| panic!("the server: {error}"))
+fn start(cpus: Cpus, options: &ServerOptions, shape: FanoutShape) -> Fanout {
+    Fanout::start(cpus, options, shape).unwrap_or_else(|error| panic!("the server: {error}"))
 }
 
 fn run(rig: &mut Fanout, batches: u64) -> Duration {
@@ -80,12 +80,10 @@ fn run(rig: &mut Fanout, batches: u64) -> Duration {
 
 fn main() {
     serve_if_asked();
-    if let Err(error) = leave_first_cpu() {
-        eprintln!("the readers stay on any CPU: {error}");
-    }
+    let cpus = Cpus::choose();
     let mut criterion = Criterion::default()
         .with_measurement(ShardTime)
         .configure_from_args();
-    fanout(&mut criterion);
+    fanout(&mut criterion, cpus);
     criterion.final_summary();
 }

@@ -1,7 +1,7 @@
 //! One publisher, many readers, batch by batch: the next batch is published when every reader has the last one, so that
 //! each batch leaves in writes of its own and nothing is gained by falling behind.
 //!
-//! The server's shard runs on the first CPU, publisher and readers on the second.
+//! The server runs on one CPU, publisher and readers on another.
 
 use std::time::{Duration, Instant};
 
@@ -71,14 +71,33 @@ impl FanoutCost {
     }
 }
 
-/// Moves this thread to the CPU that no shard uses when there is one shard.
-///
-/// # Errors
-/// When the system refuses.
-pub fn leave_first_cpu() -> Result<(), BenchError> {
-    match cpu_budget().cpus.get(1) {
-        Some(second) => Ok(pin_current_thread(*second)?),
-        None => Ok(()),
+/// Who runs where, so that neither disturbs the other: the server with all its threads on one CPU, publisher and readers
+/// on another.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpus {
+    server: usize,
+    readers: usize,
+}
+
+impl Cpus {
+    /// The first two CPUs of this process; on a machine with one, both share it. To be called before anything is pinned.
+    #[must_use]
+    pub fn choose() -> Self {
+        let cpus = cpu_budget().cpus;
+        let server = cpus.first().copied().unwrap_or_default();
+        let readers = cpus.get(1).copied().unwrap_or(server);
+        Self { server, readers }
+    }
+
+    /// Starts a server on its CPU, which it inherits from this thread, and leaves this thread on the readers' CPU.
+    ///
+    /// # Errors
+    /// When the system refuses, and as [`ServerProcess::start`].
+    pub fn start_server(self, options: &ServerOptions) -> Result<ServerProcess, BenchError> {
+        pin_current_thread(self.server)?;
+        let server = ServerProcess::start(options);
+        pin_current_thread(self.readers)?;
+        server
     }
 }
 
@@ -87,8 +106,12 @@ impl Fanout {
     ///
     /// # Errors
     /// When the server does not play along.
-    pub fn start(options: &ServerOptions, shape: FanoutShape) -> Result<Self, BenchError> {
-        let server = ServerProcess::start(options)?;
+    pub fn start(
+        cpus: Cpus,
+        options: &ServerOptions,
+        shape: FanoutShape,
+    ) -> Result<Self, BenchError> {
+        let server = cpus.start_server(options)?;
         let address = server.address();
         let url = format!("rtsp://{address}/fanout");
         let publisher = Publisher::start(address, &url)?;

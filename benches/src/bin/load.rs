@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use shardcast_benches::BenchError;
-use shardcast_benches::fanout::leave_first_cpu;
+use shardcast_benches::fanout::Cpus;
 use shardcast_benches::peer::{self, Publisher};
 use shardcast_benches::readers::{Check, Readers, Received};
 use shardcast_benches::server::{ServerOptions, ServerProcess, serve_if_asked};
@@ -85,12 +85,15 @@ fn start_server(options: &Options) -> Result<Option<ServerProcess>, BenchError> 
     if options.target.is_some() {
         return Ok(None);
     }
-    let server = ServerProcess::start(&ServerOptions {
+    let server = ServerOptions {
         program: options.server.clone(),
         driver: options.driver.clone(),
         shards: options.shards,
-    })?;
-    leave_first_cpu()?;
+    };
+    let server = match options.shards {
+        1 => Cpus::choose().start_server(&server)?,
+        _ => ServerProcess::start(&server)?,
+    };
     println!(
         "start to listening {:.1} ms, resident memory at rest {:.1} MiB",
         server.started_in.as_secs_f64() * 1e3,

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Parser;
 use shardcast_benches::BenchError;
-use shardcast_benches::fanout::{Fanout, FanoutShape, leave_first_cpu};
+use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape};
 use shardcast_benches::server::{ServerOptions, serve_if_asked};
 use shardcast_benches::summary::Runs;
 
@@ -60,19 +60,19 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), BenchError> {
     let _limit = shardcast_platform::raise_descriptor_limit()?;
-    leave_first_cpu()?;
+    let cpus = Cpus::choose();
     println!(
         "CPU ns per packet and reader, median (smallest-largest), {} turns",
         options.turns
     );
     for &packets in &options.packets {
-        let comparison = compare(options, packets)?;
+        let comparison = compare(cpus, options, packets)?;
         report(packets, &comparison);
     }
     Ok(())
 }
 
-fn compare(options: &Options, packets: usize) -> Result<Comparison, BenchError> {
+fn compare(cpus: Cpus, options: &Options, packets: usize) -> Result<Comparison, BenchError> {
     let shape = FanoutShape {
         readers: options.readers,
         packets,
@@ -90,7 +90,7 @@ fn compare(options: &Options, packets: usize) -> Result<Comparison, BenchError> 
                 driver: (*driver).to_owned(),
                 shards: 1,
             };
-            let cost = Fanout::start(&server, shape)?.run(rounds)?;
+            let cost = Fanout::start(cpus, &server, shape)?.run(rounds)?;
             shards.push(cost.shard_nanos());
             processes.push(cost.process_nanos());
         }
