@@ -68,6 +68,8 @@ impl SharedLog {
             readers.swap_remove(index);
             if let Some(moved) = readers.get(index) {
                 moved.index.set(index);
+                // The round may have passed this place already.
+                moved.wake.notify();
             }
         }
     }

@@ -138,6 +138,21 @@ mod tests {
     }
 
     #[test]
+    fn no_reader_is_passed_over_when_others_leave_during_a_round() {
+        let queue = WakeQueue::new(WakeLimits {
+            readers: 10,
+            bytes: usize::MAX,
+        });
+        let (log, seats) = log_with_readers(100);
+        queue.push(&log);
+        queue.wake_slice();
+        let served: Vec<_> = seats.iter().filter(|seat| seat.wake.is_pending()).collect();
+        served.iter().step_by(3).for_each(|seat| log.leave(seat));
+        while queue.wake_slice() {}
+        assert_eq!((log.readers(), woken(&seats)), (96, 100));
+    }
+
+    #[test]
     fn readers_leave_in_any_order() {
         let (log, seats) = log_with_readers(5);
         for index in [0, 4, 2, 1, 3, 3] {
