@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -113,9 +114,11 @@ fn serve(file: File) -> anyhow::Result<()> {
     if let Err(error) = descriptors {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
+    let started = Arc::new(OnceLock::new());
+    watch_signals(started.clone())?;
     let server = Server::start(loaded.config, events)?;
     report_start(&server);
-    watch_signals(server.handle())?;
+    let _set_once = started.set(server.handle());
     report_end(&server.join());
     let _lines_are_written = writer.join();
     Ok(())
@@ -159,17 +162,17 @@ fn report_end(exit: &Exit) {
     }
 }
 
-/// The first signal drains, the second one ends the process at once.
-fn watch_signals(server: ServerHandle) -> anyhow::Result<()> {
+/// The first signal drains, the second one ends the process at once; so does one that comes before there is anything to
+/// drain.
+fn watch_signals(server: Arc<OnceLock<ServerHandle>>) -> anyhow::Result<()> {
     let is_ending = AtomicBool::new(false);
-    let watch = shardcast_platform::watch_signals(move |signal| match signal {
-        Signal::Hangup => {
+    let watch = shardcast_platform::watch_signals(move |signal| match (signal, server.get()) {
+        (Signal::Hangup, _) => {
             tracing::warn!("reload is not supported yet; the configuration stays as it is");
         }
-        Signal::Interrupt | Signal::Terminate | Signal::CtrlBreak => {
-            if is_ending.swap(true, Ordering::Relaxed) {
-                std::process::exit(1);
-            }
+        (_, None) => std::process::exit(0),
+        (_, Some(_)) if is_ending.swap(true, Ordering::Relaxed) => std::process::exit(1),
+        (_, Some(server)) => {
             tracing::info!("shutting down");
             server.shutdown();
         }
