@@ -13,8 +13,8 @@ use shardcast_tests::scene::rig::Rig;
 
 const PATH: &str = "live/camera";
 /// `readTimeout` and `writeTimeout` of the servers here.
-const TIMEOUT: Duration = Duration::from_millis(300);
-const TIMEOUTS: &str = "readTimeout: 300ms\nwriteTimeout: 300ms\n";
+const TIMEOUT: Duration = Duration::from_millis(600);
+const TIMEOUTS: &str = "readTimeout: 600ms\nwriteTimeout: 600ms\n";
 /// Latest end after a deadline of [`TIMEOUT`]: the sweep is an eighth of it; the rest is a busy machine's.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3);
 /// Both drivers; where the deadlines are swept is the same in every other way of building.
@@ -31,18 +31,22 @@ fn assert_in_time(begun: Instant) {
 }
 
 #[test]
-fn a_begun_message_has_one_deadline_however_it_drips() {
+fn whatever_was_begun_has_a_deadline() {
     for house in HOUSES {
         let rig = Rig::start(house, TIMEOUTS);
-        for begin in [&b"OPTIONS rtsp://h/ RT"[..], b"$", b"\x16", b"O"] {
+        let begins = [&b"OPTIONS rtsp://h/ RT"[..], b"$", b"\x16", b"O"];
+        let begun = Instant::now();
+        let waiting = begins.map(|begin| {
             let mut connection = Connection::open(rig.address()).unwrap();
-            let peer = connection.socket().local_addr().unwrap();
-            let begun = Instant::now();
             connection.send(begin).unwrap();
+            connection
+        });
+        for mut connection in waiting {
+            let peer = connection.socket().local_addr().unwrap();
             connection.wait_closed().unwrap();
             assert_in_time(begun);
             let end = rig.wait_closed(peer);
-            assert_eq!(end, timed_out(Deadline::MessageUnfinished), "{begin:02x?}");
+            assert_eq!(end, timed_out(Deadline::MessageUnfinished));
         }
     }
 }
@@ -114,9 +118,9 @@ fn a_playing_reader_that_sends_nothing_lives_on() {
         let mut broadcast = Broadcast::start(rig.address(), PATH, Tracks::VideoAndSound).unwrap();
         let mut player = Player::start(rig.address(), PATH, &BOTH_LANES).unwrap();
         let begun = Instant::now();
-        while begun.elapsed() < 4 * TIMEOUT {
+        while begun.elapsed() < 2 * TIMEOUT {
             broadcast.send(1).unwrap();
-            rig.watch(TIMEOUT / 10);
+            rig.watch(TIMEOUT / 20);
         }
         broadcast.teardown().unwrap();
         let mut haul = Haul::default();
@@ -133,9 +137,9 @@ fn a_session_that_is_set_up_or_paused_is_not_hurried_by_read_timeout() {
     let mut paused = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
     paused.pause().unwrap();
     let begun = Instant::now();
-    while begun.elapsed() < 3 * TIMEOUT {
+    while begun.elapsed() < 2 * TIMEOUT {
         broadcast.send(1).unwrap();
-        rig.watch(TIMEOUT / 10);
+        rig.watch(TIMEOUT / 20);
     }
     for player in [&mut waiting, &mut paused] {
         player.play().unwrap();
@@ -149,7 +153,7 @@ fn a_session_that_is_set_up_or_paused_is_not_hurried_by_read_timeout() {
 #[test]
 fn a_reader_that_takes_nothing_is_closed_and_the_others_lose_nothing() {
     for house in [House::ALL[0], House::ALL[2], House::ALL[3], House::ALL[5]] {
-        let rig = Rig::start(house, &format!("gatherReaders: 0\n{TIMEOUTS}"));
+        let rig = Rig::start(house, "gatherReaders: 0\nwriteTimeout: 600ms\n");
         let shape = Shape {
             pattern_bytes: 1200,
             ..SHORT_GROUPS

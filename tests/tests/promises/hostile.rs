@@ -171,8 +171,15 @@ fn a_tls_handshake_on_the_open_port_is_ended_without_a_word() {
     witness.testify();
 }
 
-/// Method, URL behind the server's, headers, and the status that refuses it.
-const REFUSED: &[(&str, &str, &[(&str, &str)], &[u16])] = &[
+/// Method, URL behind the server's, headers, and the statuses that may refuse it.
+type Refused = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [u16],
+);
+
+const REFUSED: &[Refused] = &[
     ("FLY", "/a", &[], &[501]),
     ("OPTIONS", "/a", &[("Require", "wings")], &[551]),
     ("OPTIONS", "/a", &[("Session", "0123456789")], &[454]),
@@ -494,7 +501,7 @@ fn altered_conversations_end_in_order_and_disturb_nobody() {
 /// Open descriptors of a process.
 fn descriptors(process_id: u32) -> usize {
     let listed = fs::read_dir(format!("/proc/{process_id}/fd"));
-    listed.map_or(0, |entries| entries.count())
+    listed.map_or(0, Iterator::count)
 }
 
 /// Memory of a process in RAM.
