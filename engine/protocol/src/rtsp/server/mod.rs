@@ -24,6 +24,8 @@ pub const TRACKS_MAX: usize = 16;
 
 /// Refusals in a row after which the connection is closed. A reader that tries UDP for each of its
 /// tracks first is refused once per track; nobody well-meaning is refused three times as often.
+/// Only the state machine's own refusals count: a player that polls for a stream until somebody
+/// publishes it, and is refused by the caller each time, means well.
 pub const REFUSALS_MAX: usize = 48;
 
 const PUBLIC: &str = "OPTIONS, DESCRIBE, ANNOUNCE, SETUP, PLAY, PAUSE, RECORD, TEARDOWN, \
