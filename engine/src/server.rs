@@ -49,22 +49,22 @@ pub struct Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address of the configuration is none.
-    #[error("{key}: '{address}' is no address: {source}")]
+    #[error("{key}: '{address}' is no address: {error}")]
     Address {
         /// The configuration's key.
         key: &'static str,
         /// Its value.
         address: String,
         /// What is wrong.
-        source: ListenAddressError,
+        error: ListenAddressError,
     },
     /// The system refuses the address.
-    #[error("{key}: {source}")]
+    #[error("{key}: {error}")]
     Bind {
         /// The configuration's key.
         key: &'static str,
         /// What is wrong.
-        source: BindError,
+        error: BindError,
     },
     /// The shards did not start.
     #[error("{0}")]
@@ -223,13 +223,13 @@ fn open_listeners(
         return Ok((Vec::new(), (0..shards).map(|_| None).collect()));
     }
     let (key, configured) = ("rtspAddress", config.rtsp.address.clone());
-    let address: ListenAddress = configured.parse().map_err(|source| ServerError::Address {
+    let address: ListenAddress = configured.parse().map_err(|error| ServerError::Address {
         key,
         address: configured.clone(),
-        source,
+        error,
     })?;
     let bound = shardcast_platform::bind(&address, shards)
-        .map_err(|source| ServerError::Bind { key, source })?;
+        .map_err(|error| ServerError::Bind { key, error })?;
     let listener = Listener {
         protocol: "RTSP",
         configured,
