@@ -38,12 +38,15 @@ fn cancel_after(turns: usize) -> Cancel {
 #[test]
 fn cancelled_reads_lose_no_byte() {
     on_every_driver(|_| async {
-        let (mut stream, _peer) = with_std_peer(send_numbers_for_ever).await;
+        let (mut stream, _peer) = with_std_peer(send_numbers_on_credit).await;
         let mut choices = Choices::new(7);
         let (mut received, mut cancelled) = (0_u32, 0);
         let mut slab = Slab::with_capacity(4096);
         for _ in 0..ROUNDS {
             slab.reserve(1 + choices.below(512));
+            if choices.below(2) == 0 {
+                stream.write_all(gather([b"+"])).await.0.expect("it writes");
+            }
             let cancel = cancel_after(choices.below(4));
             let (outcome, back) = stream.read_or(slab, &cancel).await;
             slab = back;
@@ -60,19 +63,21 @@ fn cancelled_reads_lose_no_byte() {
     });
 }
 
-fn send_numbers_for_ever(mut peer: StdStream) {
+/// Sends some numbers for each byte that it gets: fewer than the reader has room for, so that the
+/// rounds without such a byte wait in vain, however fast this thread is.
+fn send_numbers_on_credit(mut peer: StdStream) {
     let mut choices = Choices::new(11);
     let mut next = 0_u32;
-    loop {
+    // It ends when the reader has closed.
+    while peer.read_exact(&mut [0]).is_ok() {
+        for _ in 0..choices.below(30) {
+            std::thread::yield_now();
+        }
         let count = 1 + choices.below(40) as u32;
-        // It ends when the reader has closed.
         if peer.write_all(&numbered(next..next + count)).is_err() {
             return;
         }
         next += count;
-        for _ in 0..choices.below(30) {
-            std::thread::yield_now();
-        }
     }
 }
 

@@ -41,8 +41,8 @@ pub struct IdleSocket(pub(crate) std::net::TcpStream);
 /// Bounds of what the kernel holds for a peer that does not read: part of that reader's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendBuffer {
-    /// `TCP_NOTSENT_LOWAT`: bytes not sent yet above which the socket takes no more. Linux and
-    /// macOS; elsewhere it is ignored.
+    /// `TCP_NOTSENT_LOWAT`: bytes not sent yet above which the socket takes no more. On Windows,
+    /// which has no such bound, the send buffer is fixed at this size, at least 64 KiB.
     pub not_sent_lowat: Option<u32>,
     /// `SO_SNDBUF`: bytes not acknowledged yet. Linux doubles it for its own bookkeeping.
     pub send_buffer: Option<u32>,
