@@ -251,3 +251,35 @@ fn readers_that_come_before_the_first_packet_are_given_it() {
         }
     }
 }
+
+#[test]
+fn a_shard_without_readers_is_sent_nothing_however_they_left() {
+    let rig = Rig::start(
+        House::USUAL,
+        "gatherReaders: 0\npathDefaults:\n  maxReaders: 1\n",
+    );
+    let mut broadcast = broadcast(&rig, Tracks::Video);
+    let owner = rig.snapshot().paths[0].owner;
+    for _ in 0..150 {
+        // One leaves in the moment in which the others ask, most of whom are refused.
+        let prepare = || Player::prepare(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        let mut asking = [(); 4].map(|()| prepare());
+        let leaving = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        for player in &mut asking {
+            let session = player.connection().session().unwrap().to_owned();
+            let url = player.url().to_owned();
+            let play = write_request("PLAY", &url, 9, &[("Session", &session)], b"");
+            player.connection().send(&play).unwrap();
+        }
+        drop(leaving);
+        for mut player in asking {
+            player.connection().next_response().unwrap();
+        }
+        rig.wait_readers(PATH, 0);
+    }
+    let sent = || rig.snapshot().shards[owner].media_sent;
+    let before = sent();
+    broadcast.send(50).unwrap();
+    rig.wait_taken_in(PATH, broadcast.sent_bytes());
+    assert_eq!(sent() - before, 0, "batches for a shard without readers");
+}
