@@ -78,9 +78,9 @@ fn idle(address: SocketAddr) -> Result<Connection, u16> {
     }
 }
 
-/// Whether one more is let in, now or soon: a seat is given back when the server sees the end.
-fn has_room(address: SocketAddr) -> Option<Connection> {
-    poll_until(PATIENCE, || idle(address).ok())
+/// What is let in now or soon: a seat is given back when the server sees the end, or has answered.
+fn soon<T, E>(mut start: impl FnMut() -> Result<T, E>) -> T {
+    poll_until(PATIENCE, || start().ok()).expect("room for one more")
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn one_address_has_its_number_of_idle_sessions_and_another_has_its_own() {
         assert!(matches!(&end, SessionEnd::Protocol(why) if why.contains("sessionsPerAddress")));
         idle(rig.address_v6()).unwrap();
         seated.pop();
-        seated.push(has_room(rig.address()).unwrap());
+        seated.push(soon(|| idle(rig.address())));
         assert!(idle(rig.address()).is_err());
         // Those that were let in are not disturbed.
         for connection in &mut seated {
@@ -110,18 +110,13 @@ fn one_address_has_its_number_of_idle_sessions_and_another_has_its_own() {
 fn sessions_that_play_or_record_are_not_idle() {
     for house in [House::SMALL, House::USUAL, House::RIGID] {
         let rig = Rig::start(house, "gatherReaders: 0\nsessionsPerAddress: 2\n");
-        let mut broadcasts: Vec<Broadcast> = (0..4)
-            .map(|number| {
-                drop(has_room(rig.address()).unwrap());
-                Broadcast::start(rig.address(), &format!("cam{number}"), Tracks::Video).unwrap()
-            })
-            .collect();
-        let mut players: Vec<Player> = (0..6)
-            .map(|_| {
-                drop(has_room(rig.address()).unwrap());
-                Player::start(rig.address(), "cam0", &VIDEO_LANE).unwrap()
-            })
-            .collect();
+        let publish = |number| {
+            let path = format!("cam{number}");
+            soon(|| Broadcast::start(rig.address(), &path, Tracks::Video))
+        };
+        let mut broadcasts: Vec<Broadcast> = (0..4).map(publish).collect();
+        let read = |_| soon(|| Player::start(rig.address(), "cam0", &VIDEO_LANE));
+        let mut players: Vec<Player> = (0..6).map(read).collect();
         broadcasts[0].send(10).unwrap();
         for player in &mut players {
             player.read_packets(&mut Haul::default(), 9).unwrap();
@@ -132,6 +127,6 @@ fn sessions_that_play_or_record_are_not_idle() {
         for player in &mut players {
             player.play().unwrap();
         }
-        has_room(rig.address()).unwrap();
+        soon(|| idle(rig.address()));
     }
 }
