@@ -81,10 +81,10 @@ pub(crate) async fn serve<T: Transport>(
 ) -> SessionEnd {
     let mut connection = Connection::new(shard, session, transport);
     if connection.idle.is_none() {
-        return connection.refuse().await;
+        return Box::pin(connection.refuse()).await;
     }
     match connection.sniff().await {
-        Ok(Sniffed::Rtsp) => connection.run().await,
+        Ok(Sniffed::Rtsp) => Box::pin(connection.run()).await,
         Ok(Sniffed::Tls) => SessionEnd::Protocol("TLS on a port without encryption".into()),
         Err(end) => end,
     }
@@ -167,14 +167,15 @@ impl<T: Transport> Connection<T> {
     /// Serves the connection to its end; whatever it played or recorded has ended before.
     async fn run(mut self) -> SessionEnd {
         loop {
+            // What a request needs is taken from the heap while it is handled: most sessions wait for one.
             let flow = match self.next_request().await {
-                Ok(request) => self.handle_request(&request).await,
+                Ok(request) => Box::pin(self.handle_request(&request)).await,
                 Err(end) => {
                     self.end_reading(&end);
                     return end;
                 }
             };
-            match self.follow(flow).await {
+            match Box::pin(self.follow(flow)).await {
                 Followed::Continue(connection) => self = *connection,
                 Followed::Ended(end) => return end,
             }
@@ -204,14 +205,14 @@ impl<T: Transport> Connection<T> {
             Flow::Move(departure) => Followed::Ended(self.depart(*departure)),
             Flow::Record(start) => {
                 self.idle = None;
-                match self.record(*start).await {
+                match Box::pin(self.record(*start)).await {
                     Ok(()) => self.back_to_requests(),
                     Err(end) => Followed::Ended(end),
                 }
             }
             Flow::Play(start) => {
                 self.idle = None;
-                match self.play(*start).await {
+                match Box::pin(self.play(*start)).await {
                     Ok(connection) => connection.back_to_requests(),
                     Err(end) => Followed::Ended(end),
                 }
