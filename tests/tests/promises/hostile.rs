@@ -545,7 +545,7 @@ fn a_thousand_connections_come_and_go_and_leave_nothing() {
 
 #[test]
 fn readers_that_take_nothing_cost_a_bounded_part_of_memory() {
-    let configuration = "shards: 2\ngatherReaders: 0\nwriteTimeout: 60s\n\
+    let configuration = "shards: 2\ngatherReaders: 0\nreadTimeout: 60s\nwriteTimeout: 60s\n\
         pathDefaults:\n  logBytes: 1M\n  readerQueueBytes: 512K\npaths:\n  all_others:\n";
     let daemon = Daemon::start(configuration).unwrap();
     let shape = shardcast_tests::peer::synthetic::Shape {

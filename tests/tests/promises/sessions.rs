@@ -154,7 +154,7 @@ fn answers_come_between_packets_while_media_flows() {
 
 #[test]
 fn every_request_is_answered_in_order_even_behind_a_write_that_waits() {
-    let rig = Rig::start(House::SMALL, "");
+    let rig = Rig::start(House::SMALL, "writeTimeout: 60s\n");
     let mut broadcast = broadcast(&rig, Tracks::Video);
     let mut player = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
     let reader = player.local_address();

@@ -32,7 +32,9 @@ struct Race {
 
 impl Race {
     fn begin(house: House, path: &str) -> Self {
-        let configuration = format!("gatherReaders: 0\npathDefaults:\n{path}");
+        // No deadline ends anybody, however busy the machine: the queue is the matter here.
+        let timeouts = "readTimeout: 60s\nwriteTimeout: 60s\n";
+        let configuration = format!("gatherReaders: 0\n{timeouts}pathDefaults:\n{path}");
         let rig = Rig::start(house, &configuration);
         let broadcast = Broadcast::start_shaped(rig.address(), PATH, Tracks::Video, BROAD);
         let start = || Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
