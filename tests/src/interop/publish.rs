@@ -14,8 +14,8 @@ use super::clip::{CLIP_DURATION, Clip};
 use super::process::{Program, ProgramError};
 
 /// How long a publisher may take: the clip in real time, the 2 s for which `rtspclientsink` fills its buffers, and a busy
-/// machine.
-const PUBLISH_LIMIT: Duration = CLIP_DURATION.saturating_add(Duration::from_secs(10));
+/// machine. Readers wait for longer.
+const PUBLISH_LIMIT: Duration = CLIP_DURATION.saturating_add(Duration::from_secs(15));
 
 /// A program that publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
