@@ -6,6 +6,7 @@ use std::time::Duration;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape};
+use shardcast_benches::readers::Wait;
 use shardcast_benches::server::{ServerOptions, serve_if_asked};
 
 const READERS: usize = 500;
@@ -49,6 +50,7 @@ fn fanout(criterion: &mut Criterion<ShardTime>, cpus: Cpus) {
         let shape = FanoutShape {
             readers: READERS,
             packets,
+            wait: Wait::Awake,
         };
         group.throughput(Throughput::Elements((READERS * packets) as u64));
         for driver in DRIVERS {

@@ -10,7 +10,7 @@ use shardcast_platform::{cpu_budget, pin_current_thread};
 use crate::BenchError;
 use crate::cost::CpuTime;
 use crate::peer::Publisher;
-use crate::readers::{Check, Readers};
+use crate::readers::{Check, Readers, Wait};
 use crate::server::{ServerOptions, ServerProcess};
 use crate::synthetic::{PACKET_BYTES, Source};
 
@@ -26,6 +26,8 @@ pub struct FanoutShape {
     pub readers: usize,
     /// Packets of a batch.
     pub packets: usize,
+    /// How the readers' thread waits for them.
+    pub wait: Wait,
 }
 
 /// A server with its publisher and its readers, warmed up.
@@ -115,7 +117,8 @@ impl Fanout {
         let address = server.address();
         let url = format!("rtsp://{address}/fanout");
         let publisher = Publisher::start(address, &url)?;
-        let readers = Readers::connect(address, &url, shape.readers, Check::Bytes)?;
+        let mut readers = Readers::connect(address, &url, shape.readers, Check::Bytes)?;
+        readers.set_wait(shape.wait);
         let mut fanout = Self {
             shape,
             server,

@@ -34,6 +34,16 @@ pub enum Check {
     Sequence,
 }
 
+/// How the readers' thread waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It sleeps until something comes. To wake it is work of the sender's CPU: cheap over a network, dear between the
+    /// CPUs of one machine, and the more frequent the faster the readers are.
+    Asleep,
+    /// It asks again and again, so that the sender's own cost is left.
+    Awake,
+}
+
 #[derive(Debug)]
 struct Reader {
     stream: TcpStream,
@@ -49,6 +59,7 @@ pub struct Readers {
     events: Events,
     readers: Vec<Reader>,
     check: Check,
+    wait: Wait,
     buffer: Vec<u8>,
     discarded: Vec<MaybeUninit<u8>>,
     open: usize,
@@ -85,14 +96,23 @@ impl Readers {
         count: usize,
         check: Check,
     ) -> Result<Self, BenchError> {
+        let playing = (0..count).map(|_| peer::play(address, url));
+        Self::of(playing.collect::<Result<Vec<_>, _>>()?, check)
+    }
+
+    /// Readers of connections on which packets flow, with the bytes of them that were read already.
+    fn of(
+        playing: impl IntoIterator<Item = (std::net::TcpStream, Vec<u8>)>,
+        check: Check,
+    ) -> Result<Self, BenchError> {
         let poll = Poll::new()?;
-        let mut readers = Vec::with_capacity(count);
-        for index in 0..count {
-            let (stream, begun) = peer::play(address, url)?;
+        let mut readers = Vec::new();
+        for (stream, begun) in playing {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
+            let token = Token(readers.len());
             poll.registry()
-                .register(&mut stream, Token(index), Interest::READABLE)?;
+                .register(&mut stream, token, Interest::READABLE)?;
             let mut tally = Tally::default();
             tally.handle_bytes(&begun);
             readers.push(Reader {
@@ -108,11 +128,17 @@ impl Readers {
             open: readers.len(),
             readers,
             check,
+            wait: Wait::Asleep,
             buffer: vec![0; READ_BYTES],
             discarded: vec![MaybeUninit::uninit(); READ_BYTES],
             due_bytes: 0,
             behind: 0,
         })
+    }
+
+    /// Waits like this from now on while bytes are due.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
     }
 
     /// Reads until every reader has so many bytes.
@@ -124,8 +150,12 @@ impl Readers {
         self.due_bytes = due_bytes;
         self.behind = self.readers.iter().filter(is_behind).count();
         let (all, mut heard) = (self.open, Instant::now());
+        let timeout = match self.wait {
+            Wait::Asleep => STUCK_AFTER,
+            Wait::Awake => Duration::ZERO,
+        };
         while self.behind > 0 {
-            if self.turn(Some(STUCK_AFTER))? {
+            if self.turn(timeout)? {
                 heard = Instant::now();
             }
             if self.open < all {
@@ -146,7 +176,7 @@ impl Readers {
             if left.is_zero() {
                 return Ok(());
             }
-            self.turn(Some(left))?;
+            self.turn(left)?;
         }
     }
 
@@ -157,7 +187,7 @@ impl Readers {
     pub fn read_to_end(&mut self) -> Result<(), BenchError> {
         let mut heard = Instant::now();
         while self.open > 0 {
-            if self.turn(Some(STUCK_AFTER))? {
+            if self.turn(STUCK_AFTER)? {
                 heard = Instant::now();
             }
             self.check_heard(heard, self.open)?;
@@ -193,8 +223,8 @@ impl Readers {
     }
 
     /// Waits for something to read, and reads it; whether there was something.
-    fn turn(&mut self, timeout: Option<Duration>) -> Result<bool, BenchError> {
-        match self.poll.poll(&mut self.events, timeout) {
+    fn turn(&mut self, timeout: Duration) -> Result<bool, BenchError> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
             other => other?,
         }
@@ -203,9 +233,11 @@ impl Readers {
                 continue;
             };
             let before = reader.bytes;
+            // The end of a connection that comes with its last bytes makes no event of its own.
+            let to_end = event.is_read_closed();
             let is_open = match self.check {
-                Check::Bytes => reader.discard(&mut self.discarded),
-                Check::Sequence => reader.read(&mut self.buffer),
+                Check::Bytes => reader.discard(&mut self.discarded, to_end),
+                Check::Sequence => reader.read(&mut self.buffer, to_end),
             };
             if before < self.due_bytes && reader.bytes >= self.due_bytes {
                 self.behind -= 1;
@@ -221,27 +253,27 @@ impl Readers {
 
 impl Reader {
     /// Throws away what has come; whether the connection goes on.
-    fn discard(&mut self, buffer: &mut [MaybeUninit<u8>]) -> bool {
+    fn discard(&mut self, buffer: &mut [MaybeUninit<u8>], to_end: bool) -> bool {
         loop {
             let received = SockRef::from(&self.stream).recv_with_flags(buffer, DISCARD);
             let count = *received.as_ref().unwrap_or(&0);
             self.bytes += count as u64;
             // Less than asked for is all there was; more makes a new event.
-            if count < buffer.len() {
+            if count == 0 || (count < buffer.len() && !to_end) {
                 return goes_on(received);
             }
         }
     }
 
     /// Looks at what has come; whether the connection goes on.
-    fn read(&mut self, buffer: &mut [u8]) -> bool {
+    fn read(&mut self, buffer: &mut [u8], to_end: bool) -> bool {
         loop {
             let received = self.stream.read(buffer);
             let count = *received.as_ref().unwrap_or(&0);
             self.bytes += count as u64;
             self.tally
                 .handle_bytes(buffer.get(..count).unwrap_or_default());
-            if count < buffer.len() {
+            if count == 0 || (count < buffer.len() && !to_end) {
                 return goes_on(received);
             }
         }
@@ -256,5 +288,24 @@ fn goes_on(received: io::Result<usize>) -> bool {
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_seen() {
+        for check in [Check::Bytes, Check::Sequence] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let mut readers = Readers::of([(stream, Vec::new())], check).unwrap();
+            io::Write::write_all(&mut server, b"$\0\0\x04\x80\x60\0\0").unwrap();
+            drop(server);
+            readers.read_to_end().unwrap();
+            assert_eq!(readers.received().closed, 1);
+        }
     }
 }

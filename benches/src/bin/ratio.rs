@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 use shardcast_benches::BenchError;
 use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape};
+use shardcast_benches::readers::Wait;
 use shardcast_benches::server::{ServerOptions, serve_if_asked};
 use shardcast_benches::summary::Runs;
 
@@ -37,6 +38,9 @@ struct Options {
     /// Packets times readers of one run
     #[arg(long, default_value_t = 10_000_000)]
     deliveries: u64,
+    /// The readers never sleep; for a bare sender whose readers do not either
+    #[arg(long)]
+    awake: bool,
 }
 
 /// All runs of one batch size.
@@ -76,6 +80,11 @@ fn compare(cpus: Cpus, options: &Options, packets: usize) -> Result<Comparison, 
     let shape = FanoutShape {
         readers: options.readers,
         packets,
+        wait: if options.awake {
+            Wait::Awake
+        } else {
+            Wait::Asleep
+        },
     };
     let rounds = options.deliveries / (packets * options.readers) as u64;
     let mut comparison = Comparison::default();
