@@ -102,6 +102,8 @@ pub(super) fn spawn(
                 session: id,
                 message,
             });
+            // A writer of the session may be at work still.
+            session.end(SessionEnd::Panicked);
             finish(&panic_shard, id, peer, SessionEnd::Panicked);
         },
     );

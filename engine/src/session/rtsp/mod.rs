@@ -1,9 +1,9 @@
 //! RTSP over TCP, interleaved.
 //!
-//! A connection begins with requests alone, handled one after the other by one task ([`connection`]). PLAY takes it apart:
-//! the same task goes on reading ([`play`]), another one writes media ([`writer`]). RECORD keeps it whole ([`record`]),
-//! and its packets leave over the publisher's [`desk`]. PAUSE and TEARDOWN lead back to requests alone. While only requests pass, the connection may move to the shard that owns its path
-//! ([`handover`]).
+//! A connection begins with requests alone, handled one after the other by one task ([`connection`], [`decide`]). PLAY takes
+//! it apart: the same task goes on reading ([`play`]), another one writes media ([`writer`]). RECORD keeps it whole
+//! ([`record`]), and its packets leave over the publisher's [`desk`]. PAUSE and TEARDOWN lead back to requests alone. While
+//! only requests pass, the connection may move to the shard that owns its path ([`handover`]).
 
 mod connection;
 mod decide;
