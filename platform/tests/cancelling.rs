@@ -9,6 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
 use std::pin::pin;
+use std::sync::mpsc;
 use std::task::Poll;
 
 use shardcast_platform::{
@@ -97,7 +98,9 @@ fn check_numbers(slab: &mut Slab, mut next: u32) -> u32 {
 #[test]
 fn cancelled_writes_lose_repeat_and_reorder_nothing() {
     on_every_driver(|_| async {
-        let (mut stream, peer) = with_std_peer(receive_numbers).await;
+        // The peer reads only what it is allowed to, less than is written: so writes wait, however quick it is.
+        let (allow, allowed) = mpsc::channel();
+        let (mut stream, peer) = with_std_peer(move |peer| receive_numbers(peer, &allowed)).await;
         let bounds = SendBuffer {
             not_sent_lowat: None,
             send_buffer: Some(4096),
@@ -115,6 +118,11 @@ fn cancelled_writes_lose_repeat_and_reorder_nothing() {
                 queue.push(slice).expect("below the limit");
                 next += count;
             }
+            if choices.below(3) == 0 {
+                allow
+                    .send(1 + choices.below(8192))
+                    .expect("the peer is there");
+            }
             let cancel = cancel_after(choices.below(4));
             let before = queue.bytes();
             let (outcome, back) = stream.write_or(queue, &cancel).await;
@@ -129,18 +137,19 @@ fn cancelled_writes_lose_repeat_and_reorder_nothing() {
             }
         }
         assert!(cancelled > ROUNDS / 100, "only {cancelled} were cancelled");
+        drop(allow);
         stream.write_all(queue).await.0.expect("it writes");
         drop(stream);
         peer.ended().await;
     });
 }
 
-fn receive_numbers(mut peer: StdStream) {
-    let mut choices = Choices::new(17);
+/// Reads as much as it is allowed to, and at last, when nobody is there to allow it, all.
+fn receive_numbers(mut peer: StdStream, allowed: &mpsc::Receiver<usize>) {
     let (mut next, mut slab) = (0_u32, Slab::default());
     let mut part = vec![0; 8192];
     loop {
-        let room = 1 + choices.below(part.len());
+        let room = allowed.recv().unwrap_or(part.len());
         let count = peer.read(&mut part[..room]).expect("it reads");
         if count == 0 {
             assert!(slab.is_empty() && next > 0, "it ended within a number");
