@@ -40,13 +40,29 @@ pub fn cpu_time(process: u32) -> io::Result<CpuTime> {
     let mut sum = CpuTime::default();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = thread?.path();
-        let time = thread_time(&thread)?;
-        sum.process += time;
-        if fs::read_to_string(thread.join("comm"))?.starts_with(SHARD_THREADS) {
-            sum.shards += time;
+        match named_time(&thread) {
+            Ok((name, time)) => {
+                sum.process += time;
+                if name.starts_with(SHARD_THREADS) {
+                    sum.shards += time;
+                }
+            }
+            Err(error) if has_ended(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(sum)
+}
+
+fn named_time(thread: &Path) -> io::Result<(String, Duration)> {
+    let name = fs::read_to_string(thread.join("comm"))?;
+    Ok((name, thread_time(thread)?))
+}
+
+/// A thread may end between the listing and the look at it: its files are gone then, or say ESRCH when they are read.
+fn has_ended(error: &io::Error) -> bool {
+    const ESRCH: i32 = 3;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
 }
 
 /// The first figure of `schedstat` is the time on a CPU, in nanoseconds.
