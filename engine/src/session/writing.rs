@@ -18,6 +18,9 @@ pub(crate) async fn write_fully(
     session: &SessionHandle,
     accepted_bytes: Option<&Count>,
 ) -> (Result<(), SessionEnd>, Gather) {
+    if gather.is_empty() {
+        return (Ok(()), gather);
+    }
     session.note_write(shardcast_platform::now());
     let mut result = Ok(());
     while result.is_ok() && !gather.is_empty() {
