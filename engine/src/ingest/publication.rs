@@ -6,13 +6,13 @@ use std::time::Instant;
 use bytes::BytesMut;
 use shardcast_protocol::codec::AccessUnitTracker;
 use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
-use shardcast_protocol::container::rtp::{HeaderView, HeaderViewMut, NtpTime};
+use shardcast_protocol::container::rtp::{ClockMap, HeaderView, HeaderViewMut, NtpTime};
 use shardcast_protocol::sdp::TrackDescription;
 
 use crate::event::RefusedPacket;
 use crate::stream::{
-    Batch, BatchBuilder, ClockPoint, Numbering, PacketFlags, StartPoint, StreamClock, StreamInfo,
-    TrackBase, WIRE_HEADER_BYTES, wire_report,
+    Batch, BatchBuilder, Numbering, PacketFlags, StartPoint, StreamClock, StreamInfo, TrackBase,
+    WIRE_HEADER_BYTES, wire_report,
 };
 
 /// What a publisher sends, on its way into batches.
@@ -136,7 +136,11 @@ impl Publication {
             .get_or_insert(here.0.wrapping_sub(report.ntp.0));
         let ntp = NtpTime(report.ntp.0.wrapping_add(offset));
         if let Some(clock) = self.clock.tracks.get_mut(track) {
-            clock.report = Some(ClockPoint { ntp, rtp });
+            clock.report = Some(ClockMap {
+                ntp,
+                rtp,
+                ..clock.begin
+            });
         }
         let report = SenderReport {
             ssrc: door.numbering.ssrc(),
@@ -397,7 +401,7 @@ mod tests {
         let (video, audio) = (report(0, 1_000, 0), report(1, 1_003, 0));
         assert_eq!(audio.ntp.0.wrapping_sub(video.ntp.0), 3 << 32);
         assert!(
-            video.ntp.seconds_from(NtpTime::default()) < 60.0,
+            video.ntp.0.cast_signed() < 60 << 32,
             "the stream began at NTP 0 here"
         );
     }

@@ -5,30 +5,19 @@
 //! Reports tie the tracks together more exactly, so they count once every track has one. RTP-Info and the reports that
 //! readers are sent are made from it.
 
-use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp};
+use shardcast_protocol::container::rtp::{ClockMap, NtpTime, RtpTimestamp};
 use shardcast_protocol::sdp::TrackDescription;
 use smallvec::SmallVec;
 
 use super::{StreamInfo, TrackBase};
 
-/// A timestamp and its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct ClockPoint {
-    /// The time.
-    pub ntp: NtpTime,
-    /// The timestamp, in the stream's numbering.
-    pub rtp: RtpTimestamp,
-}
-
 /// The references of one track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackClock {
-    /// Hz.
-    pub clock_rate: u32,
     /// The publisher's begin.
-    pub begin: ClockPoint,
+    pub begin: ClockMap,
     /// Its latest sender report.
-    pub report: Option<ClockPoint>,
+    pub report: Option<ClockMap>,
 }
 
 /// The references of all tracks.
@@ -44,10 +33,10 @@ impl StreamClock {
     pub fn begin(info: &StreamInfo, bases: &[TrackBase]) -> Self {
         let tracks = info.tracks().iter().zip(bases);
         let clock = |(track, base): (&TrackDescription, &TrackBase)| TrackClock {
-            clock_rate: track.clock_rate,
-            begin: ClockPoint {
+            begin: ClockMap {
                 ntp: base.ntp,
                 rtp: base.timestamp,
+                clock_rate: track.clock_rate,
             },
             report: None,
         };
@@ -60,14 +49,7 @@ impl StreamClock {
     #[must_use]
     pub fn ntp(&self, track: usize, timestamp: RtpTimestamp) -> Option<NtpTime> {
         let clock = self.tracks.get(track)?;
-        let point = clock.point(self.is_reported());
-        let elapsed = timestamp.0.wrapping_sub(point.rtp.0).cast_signed();
-        // The shorter way round the 32-bit circle is the right one: references are renewed long before half has passed.
-        Some(
-            point
-                .ntp
-                .plus_seconds(f64::from(elapsed) / f64::from(clock.clock_rate.max(1))),
-        )
+        Some(clock.map(self.is_reported()).ntp_at(timestamp))
     }
 
     /// The timestamps of all tracks at the time at which `track` stands at `timestamp`; empty without that track.
@@ -80,7 +62,7 @@ impl StreamClock {
         let tracks = self.tracks.iter().enumerate();
         let at = |(index, clock): (usize, &TrackClock)| match index == track {
             true => timestamp,
-            false => clock.at(ntp, is_reported),
+            false => clock.map(is_reported).rtp_at(ntp),
         };
         tracks.map(at).collect()
     }
@@ -91,14 +73,8 @@ impl StreamClock {
 }
 
 impl TrackClock {
-    fn point(&self, is_reported: bool) -> ClockPoint {
+    fn map(&self, is_reported: bool) -> ClockMap {
         self.report.filter(|_| is_reported).unwrap_or(self.begin)
-    }
-
-    fn at(&self, ntp: NtpTime, is_reported: bool) -> RtpTimestamp {
-        let point = self.point(is_reported);
-        let ticks = (ntp.seconds_from(point.ntp) * f64::from(self.clock_rate)).round() as i64;
-        RtpTimestamp(point.rtp.0.wrapping_add(ticks as u32))
     }
 }
 
@@ -106,38 +82,38 @@ impl TrackClock {
 mod tests {
     use super::*;
 
-    fn point(seconds: u64, rtp: u32) -> ClockPoint {
-        ClockPoint {
+    fn point(seconds: u64, rtp: u32, clock_rate: u32) -> ClockMap {
+        ClockMap {
             ntp: NtpTime(seconds << 32),
             rtp: RtpTimestamp(rtp),
+            clock_rate,
         }
     }
 
-    fn clock(tracks: [(u32, ClockPoint); 2]) -> StreamClock {
-        let track = |(clock_rate, begin)| TrackClock {
-            clock_rate,
+    fn clock(begins: [ClockMap; 2]) -> StreamClock {
+        let track = |begin| TrackClock {
             begin,
             report: None,
         };
         StreamClock {
-            tracks: tracks.into_iter().map(track).collect(),
+            tracks: begins.into_iter().map(track).collect(),
         }
     }
 
     #[test]
     fn tracks_are_tied_by_their_begin_until_all_have_a_report() {
-        let mut clock = clock([(90_000, point(100, 1000)), (48_000, point(101, 7))]);
+        let mut clock = clock([point(100, 1000, 90_000), point(101, 7, 48_000)]);
         let audio = |clock: &StreamClock| clock.at_same_time(0, RtpTimestamp(1000 + 180_000))[1];
         assert_eq!(audio(&clock), RtpTimestamp(48_007));
-        clock.tracks[0].report = Some(point(102, 181_000));
+        clock.tracks[0].report = Some(point(102, 181_000, 90_000));
         assert_eq!(audio(&clock), RtpTimestamp(48_007));
-        clock.tracks[1].report = Some(point(102, 96_007));
+        clock.tracks[1].report = Some(point(102, 96_007, 48_000));
         assert_eq!(audio(&clock), RtpTimestamp(96_007));
     }
 
     #[test]
     fn timestamps_wrap_without_a_jump() {
-        let clock = clock([(90_000, point(100, u32::MAX - 9)), (90_000, point(100, 5))]);
+        let clock = clock([point(100, u32::MAX - 9, 90_000), point(100, 5, 90_000)]);
         assert_eq!(clock.ntp(0, RtpTimestamp(89_990)), Some(NtpTime(101 << 32)));
         assert_eq!(
             clock.at_same_time(0, RtpTimestamp(89_990))[1],

@@ -14,7 +14,7 @@ mod report;
 pub use batch::{
     Batch, BatchBuilder, Packet, PacketFlags, RUNS_MAX, StartPoint, WIRE_HEADER_BYTES,
 };
-pub use clock::{ClockPoint, StreamClock, TrackClock};
+pub use clock::{StreamClock, TrackClock};
 pub use info::{Generation, StreamInfo};
 pub use numbering::{Numbering, TrackBase};
 pub use report::wire_report;

@@ -11,9 +11,6 @@ use super::header::RtpTimestamp;
 /// Seconds from 1900 (NTP) to 1970 (Unix): RFC 868's well-known constant.
 const NTP_UNIX_OFFSET_SECONDS: u64 = 2_208_988_800;
 
-/// The lower half of an NTP time counts these.
-const FRACTIONS_PER_SECOND: f64 = 4_294_967_296.0;
-
 /// Wall time as sender reports carry it: seconds since 1900 in the upper half, a binary fraction in
 /// the lower (RFC 3550 §4). It wraps in 2036; differences stay right over the wrap.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -26,23 +23,6 @@ impl NtpTime {
         let seconds = since_epoch.as_secs().wrapping_add(NTP_UNIX_OFFSET_SECONDS);
         let fraction = ((since_epoch.subsec_nanos() as u64) << 32) / 1_000_000_000;
         Self((seconds << 32) | fraction)
-    }
-
-    /// The instant so many seconds later, or earlier when negative.
-    #[must_use]
-    pub fn plus_seconds(self, seconds: f64) -> Self {
-        let fraction = (seconds * FRACTIONS_PER_SECOND).round();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float saturates, and the sum wraps as NTP does"
-        )]
-        Self(self.0.wrapping_add_signed(fraction as i64))
-    }
-
-    /// How far `self` lies after `earlier`; negative when before.
-    #[must_use]
-    pub const fn seconds_from(self, earlier: Self) -> f64 {
-        self.fraction_from(earlier) as f64 / FRACTIONS_PER_SECOND
     }
 
     /// The middle 32 bits, as report blocks refer to a report (RFC 3550 §6.4.1, LSR).
