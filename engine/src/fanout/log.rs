@@ -122,11 +122,7 @@ impl Log {
         let follows = self
             .last_sequence
             .is_none_or(|last| last + 1 == batch.sequence);
-        let own_start = batch
-            .start_points
-            .iter()
-            .find(|start| start.batches_back == 0)
-            .map(|start| start.packet);
+        let own_start = batch.own_start();
         if !follows && own_start.is_none() {
             return Appended::WaitsForStart;
         }

@@ -9,6 +9,7 @@
 mod addresses;
 mod ask;
 mod coalesce;
+mod media_link;
 mod messages;
 mod owner;
 mod sessions;
@@ -24,6 +25,7 @@ use shardcast_runtime::{Guarded, Mark, ShardContext, ShardId, Stage};
 
 pub use addresses::{IdleSeat, IdleSessions};
 pub use coalesce::{CoalesceTimer, Coalesced};
+pub use media_link::MediaLink;
 pub use messages::{
     Answer, Arrival, AskId, Control, Described, EngineMessages, Media, PublishGrant, Question,
     Refusal, Return,

@@ -9,7 +9,9 @@ use shardcast_config::PathConfig;
 use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc};
 use shardcast_runtime::ShardId;
 
-use super::{Answer, Control, Described, Media, PublishGrant, Question, Refusal, Shard, State};
+use super::{
+    Answer, Control, Described, Media, MediaLink, PublishGrant, Question, Refusal, Shard, State,
+};
 use crate::event::Event;
 use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
 use crate::path::{Occupancy, PathEntry, PathId, PublishRefusal, ReadRefusal, Seat};
@@ -32,16 +34,9 @@ pub(super) struct OwnedPath {
 struct OwnedStream {
     described: Described,
     log: Rc<SharedLog>,
-    takers: HashMap<ShardId, Taker>,
+    /// The shards with readers, and the way to each.
+    takers: HashMap<ShardId, MediaLink>,
     next_sequence: u64,
-}
-
-/// A shard with readers.
-#[derive(Default)]
-struct Taker {
-    /// Its ring was full: it is sent nothing before a start point.
-    is_cut: bool,
-    lost_batches: u64,
 }
 
 impl Shard {
@@ -258,41 +253,12 @@ impl Shard {
         }
         self.wake_queue.push(&stream.log);
         let generation = stream.described.generation;
-        for (&shard, taker) in &mut stream.takers {
-            self.send_batch(entry, generation, shard, taker, &batch);
-        }
-    }
-
-    fn send_batch(
-        &self,
-        entry: &PathEntry,
-        generation: Generation,
-        to: ShardId,
-        taker: &mut Taker,
-        batch: &Arc<Batch>,
-    ) {
-        let has_start = batch
-            .start_points
-            .iter()
-            .any(|start| start.batches_back == 0);
-        if taker.is_cut && !has_start {
-            taker.lost_batches += 1;
-            return;
-        }
-        let media = Media::Batch {
-            path: entry.id,
-            generation,
-            batch: batch.clone(),
-        };
-        if self.context.send_media(to, media).is_err() {
-            taker.is_cut = true;
-            taker.lost_batches += 1;
-        } else if std::mem::take(&mut taker.is_cut) {
-            let (path, batches) = (entry.name.clone(), std::mem::take(&mut taker.lost_batches));
-            self.server.events.publish(&Event::RingFull {
+        for (&shard, link) in &stream.takers {
+            let path = entry.id;
+            self.send_batch(link, &entry.name, shard, &batch, |batch| Media::Batch {
                 path,
-                shard: to.index(),
-                batches,
+                generation,
+                batch,
             });
         }
     }
@@ -432,7 +398,7 @@ fn base_after(batch: &Batch, track: usize, begin: TrackBase) -> Option<TrackBase
     })
 }
 
-fn log_limits(config: &PathConfig) -> LogLimits {
+pub(super) fn log_limits(config: &PathConfig) -> LogLimits {
     LogLimits {
         bytes: config.log_bytes,
         age: config.log_age,

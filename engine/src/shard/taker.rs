@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use shardcast_runtime::ShardId;
 
+use super::owner::log_limits;
 use super::{Control, Described, Return, Shard};
 use crate::fanout::{Appended, EndReason, LocalBatch, Log, LogLimits, SharedLog};
 use crate::path::{PathEntry, PathId};
@@ -182,10 +183,7 @@ impl Shard {
         let path = config
             .path(entry.name.as_str())
             .unwrap_or(&config.path_defaults);
-        LogLimits {
-            bytes: path.log_bytes,
-            age: path.log_age,
-        }
+        log_limits(path)
     }
 }
 

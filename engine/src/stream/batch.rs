@@ -92,6 +92,16 @@ impl Batch {
         self.runs.iter().map(Bytes::len).sum()
     }
 
+    /// Index of the first packet at which a reader can begin without an earlier batch.
+    #[must_use]
+    pub fn own_start(&self) -> Option<u32> {
+        let own = self
+            .start_points
+            .iter()
+            .find(|start| start.batches_back == 0);
+        own.map(|start| start.packet)
+    }
+
     /// The wire image of one packet, header included.
     #[must_use]
     pub fn packet_bytes(&self, packet: &Packet) -> &[u8] {

@@ -12,7 +12,7 @@ use crate::fanout::EndReason;
 use crate::ingest::Publication;
 use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
-use crate::shard::{Coalesced, Media, PublishGrant, Refusal, SessionHandle, Shard};
+use crate::shard::{Coalesced, Media, MediaLink, PublishGrant, Refusal, SessionHandle, Shard};
 use crate::stream::{Batch, StreamInfo};
 
 /// A publisher to whom the path's owner has given the path.
@@ -29,11 +29,10 @@ pub(super) struct Desk {
     pub(super) record: Arc<SessionRecord>,
     pub(super) publication: RefCell<Publication>,
     pub(super) end_reason: Cell<EndReason>,
-    /// The ring to the owner was full: nothing is sent before a start point.
-    is_cut: Cell<bool>,
+    /// The way to the owner, where that is another shard.
+    link: MediaLink,
     /// The batch that the coalescing timer watches.
     pub(super) watched: Cell<Option<u64>>,
-    lost_batches: Cell<u64>,
     refused: Cell<Option<(RefusedPacket, u64)>>,
     last_told: Cell<Option<Instant>>,
 }
@@ -101,9 +100,8 @@ impl Desk {
             record,
             publication: RefCell::new(publication),
             end_reason: Cell::new(EndReason::PublisherLost),
-            is_cut: Cell::new(false),
+            link: MediaLink::default(),
             watched: Cell::new(None),
-            lost_batches: Cell::new(0),
             refused: Cell::new(None),
             last_told: Cell::new(None),
         }
@@ -151,35 +149,13 @@ impl Desk {
         if owner == self.shard.id() {
             return self.shard.own_batch(path, publisher, batch);
         }
-        let has_start = batch
-            .start_points
-            .iter()
-            .any(|start| start.batches_back == 0);
-        let is_skipped = self.is_cut.get() && !has_start;
-        if is_skipped
-            || self
-                .shard
-                .context
-                .send_media(
-                    owner,
-                    Media::Ingest {
-                        path,
-                        publisher,
-                        batch,
-                    },
-                )
-                .is_err()
-        {
-            self.is_cut.set(true);
-            self.lost_batches.set(self.lost_batches.get() + 1);
-        } else if self.is_cut.replace(false) {
-            let (path, batches) = (self.entry.name.clone(), self.lost_batches.replace(0));
-            self.shard.server.events.publish(&Event::RingFull {
-                path,
-                shard: owner.index(),
-                batches,
-            });
-        }
+        let (link, name) = (&self.link, &self.entry.name);
+        let media = |batch| Media::Ingest {
+            path,
+            publisher,
+            batch,
+        };
+        self.shard.send_batch(link, name, owner, &batch, media);
     }
 
     fn note_refused(&self, reason: RefusedPacket, now: Instant) {
