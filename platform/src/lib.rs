@@ -24,6 +24,8 @@
 //! Generic buffer traits, cross-thread wakers, catching of panics, retries of accept, and timeouts.
 
 mod backend;
+#[cfg(feature = "bare")]
+pub mod bare;
 mod buffer;
 mod cancel;
 mod cpu;

@@ -1,0 +1,108 @@
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread::JoinHandle;
+
+use super::*;
+
+const DRIVERS: [FloorDriver; 2] = [FloorDriver::Epoll, FloorDriver::Uring];
+
+/// A floor that serves on a thread of its own.
+fn serve(driver: FloorDriver) -> (SocketAddr, JoinHandle<io::Result<()>>) {
+    let floor = Floor::bind(SocketAddr::from(([127, 0, 0, 1], 0)), driver).unwrap();
+    let address = floor.address().unwrap();
+    (address, std::thread::spawn(|| floor.serve()))
+}
+
+/// A connection that has made these requests and read their answers; what the last body was.
+fn ask(address: SocketAddr, requests: &[(&str, &str)]) -> (BufReader<TcpStream>, String) {
+    let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+    let mut body = String::new();
+    for (method, sent) in requests {
+        let length = sent.len();
+        let request = format!(
+            "{method} rtsp://floor/x RTSP/1.0\r\nCSeq: 3\r\nTransport: RTP/AVP/TCP;interleaved=4-5\r\n\
+             content-length: {length}\r\n\r\n{sent}"
+        );
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        body = answer(&mut stream);
+    }
+    (stream, body)
+}
+
+fn answer(stream: &mut BufReader<TcpStream>) -> String {
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let begin = head.len();
+        stream.read_line(&mut head).unwrap();
+        if let Some(value) = head[begin..].strip_prefix("Content-Length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    assert!(head.starts_with("RTSP/1.0 200 OK\r\nCSeq: 3\r\n"), "{head}");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    [&[b'$', 4], &length[..], payload].concat()
+}
+
+#[test]
+fn readers_get_the_description_and_whole_frames_however_they_were_sent() {
+    for driver in DRIVERS {
+        let (address, served) = serve(driver);
+        let (mut publisher, _) = ask(
+            address,
+            &[("ANNOUNCE", "v=0\r\n"), ("SETUP", ""), ("RECORD", "")],
+        );
+        let reading = [("DESCRIBE", ""), ("SETUP", ""), ("PLAY", "")];
+        let (_, described) = ask(address, &reading[..1]);
+        assert_eq!(described, "v=0\r\n");
+        let (mut gone, _) = ask(address, &reading);
+        let mut readers = [ask(address, &reading).0, ask(address, &reading).0];
+        let sent = [frame(b"one"), frame(b""), frame(&[9; 3000])].concat();
+        for piece in sent.chunks(7) {
+            publisher.get_mut().write_all(piece).unwrap();
+        }
+        let mut first = [0; 7];
+        gone.read_exact(&mut first).unwrap();
+        drop(gone);
+        for reader in &mut readers {
+            let mut received = vec![0; sent.len()];
+            reader.read_exact(&mut received).unwrap();
+            assert_eq!(received, sent, "{driver:?}");
+        }
+        drop(publisher);
+        served.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_falls_behind_skips_chunks_but_gets_whole_frames() {
+    for driver in DRIVERS {
+        let (address, served) = serve(driver);
+        let (mut publisher, _) = ask(address, &[("ANNOUNCE", ""), ("SETUP", ""), ("RECORD", "")]);
+        let (mut reader, _) = ask(address, &[("SETUP", ""), ("PLAY", "")]);
+        // Far more than the sockets between them hold.
+        for index in 0..400u32 {
+            let frame = frame(&index.to_be_bytes().repeat(15_000));
+            publisher.get_mut().write_all(&frame).unwrap();
+        }
+        drop(publisher);
+        served.join().unwrap().unwrap();
+        let mut received = Vec::new();
+        // What was owed when the floor ended is cut.
+        reader.read_to_end(&mut received).unwrap();
+        let mut rest = &received[..];
+        let mut last = None;
+        while let Some((frame, others)) = rest.split_at_checked(60_004) {
+            let index: [u8; 4] = frame[4..8].try_into().unwrap();
+            assert_eq!(frame, self::frame(&index.repeat(15_000)), "{driver:?}");
+            assert!(last < Some(index));
+            (last, rest) = (Some(index), others);
+        }
+        assert!(last.is_some());
+    }
+}

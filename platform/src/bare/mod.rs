@@ -1,0 +1,24 @@
+//! Yardsticks: the least that any server must do, by bare system calls, to measure ours against.
+//!
+//! [`Limit`] sends a batch to many sockets and does nothing else; [`Floor`] is a whole relay that does the least possible.
+//! Both are for benchmarks: no configuration, no limits against hostile peers, no logging. [`thread_cpu_time`] is what
+//! their work is measured in.
+//!
+//! Deliberately absent: anything that makes them kinder to a peer than the shipped server is. A yardstick that does more
+//! than it must would flatter what is measured.
+
+mod cpu_time;
+#[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(target_os = "linux")]
+mod floor;
+#[cfg(target_os = "linux")]
+mod limit;
+#[cfg(target_os = "linux")]
+mod ring;
+
+pub use cpu_time::thread_cpu_time;
+#[cfg(target_os = "linux")]
+pub use floor::{Floor, FloorDriver};
+#[cfg(target_os = "linux")]
+pub use limit::{Limit, LimitMode};
