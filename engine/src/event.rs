@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::fanout::{DropReason, EndReason};
 use crate::path::PathName;
+use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 
 /// Events that wait for one listener. At a few hundred bytes each that is some megabytes.
@@ -28,6 +29,8 @@ pub enum Event {
     ConnectionOpened {
         /// The peer.
         peer: SocketAddr,
+        /// The shard that the kernel has given it to.
+        shard: usize,
     },
     /// A connection ended.
     ConnectionClosed {
@@ -35,6 +38,15 @@ pub enum Event {
         peer: SocketAddr,
         /// Why.
         reason: SessionEnd,
+    },
+    /// Requests that a connection was refused; at most one event per connection and interval.
+    RequestsRefused {
+        /// The peer.
+        peer: SocketAddr,
+        /// Why the latest one was.
+        reason: RefusalReason,
+        /// How many since the last such event.
+        requests: u64,
     },
     /// Accepting failed; tried again after a pause.
     AcceptFailed {
@@ -117,7 +129,7 @@ pub enum Event {
         /// The path.
         path: PathName,
         /// Why.
-        reason: RefusedPacket,
+        reason: RefusalReason,
         /// How many.
         packets: u64,
     },
@@ -171,8 +183,8 @@ pub enum SessionEnd {
     #[error("{0}")]
     Connection(String),
     /// The peer broke the protocol.
-    #[error("{0}")]
-    Protocol(String),
+    #[error("{1}")]
+    Protocol(RefusalReason, String),
     /// The stream that was read has ended.
     #[error("{0}")]
     Stream(EndReason),
@@ -194,6 +206,19 @@ pub enum SessionEnd {
     /// A bug of ours.
     #[error("internal error")]
     Panicked,
+}
+
+impl SessionEnd {
+    /// The reason, if the server has ended it for what its peer did or did not do.
+    #[must_use]
+    pub fn refusal(&self) -> Option<RefusalReason> {
+        match self {
+            Self::Protocol(reason, _) => Some(*reason),
+            Self::TimedOut(deadline) => Some((*deadline).into()),
+            Self::TooSlow(_) => Some(RefusalReason::SlowReader),
+            _ => None,
+        }
+    }
 }
 
 /// Which deadline passed.

@@ -19,7 +19,7 @@ pub(crate) fn write_all(events: &EventReceiver) {
 
 fn write(event: &Event) {
     match event {
-        Event::ConnectionOpened { peer } => tracing::info!("[RTSP] [conn {peer}] opened"),
+        Event::ConnectionOpened { peer, .. } => tracing::info!("[RTSP] [conn {peer}] opened"),
         Event::ConnectionClosed { peer, reason } => {
             tracing::info!("[RTSP] [conn {peer}] closed: {reason}");
         }

@@ -7,6 +7,7 @@ use shardcast_runtime::ShardSnapshot;
 
 use crate::path::PathName;
 use crate::record::{Role, SessionRecord};
+use crate::refusal::Refusals;
 use crate::session_id::SessionId;
 use crate::shard::ServerState;
 
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub paths: Vec<PathSnapshot>,
     /// Sessions that publish or read, ordered by number.
     pub sessions: Vec<SessionSnapshot>,
+    /// What was refused since the start, by reason.
+    pub refusals: Refusals,
 }
 
 /// One path.
@@ -85,7 +88,18 @@ impl Snapshot {
             shards,
             paths,
             sessions,
+            refusals: state.refusals(),
         }
+    }
+
+    /// Messages that are on their way between shards: in a ring, or waiting for room in one.
+    #[must_use]
+    pub fn messages_on_the_way(&self) -> u64 {
+        let sum = |of: fn(&ShardSnapshot) -> u64| self.shards.iter().map(of).sum::<u64>();
+        let sent = sum(|shard| shard.media_sent + shard.control_sent + shard.return_sent);
+        let received =
+            sum(|shard| shard.media_received + shard.control_received + shard.return_received);
+        sent.saturating_sub(received)
     }
 }
 

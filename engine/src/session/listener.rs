@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shardcast_platform::{AcceptOutcome, Acceptor, Cancel, TcpListener, TcpStream};
+use shardcast_platform::{AcceptOutcome, Acceptor, Cancel, TcpListener};
 use shardcast_runtime::Mark;
 
 use super::rtsp;
+use super::transport::Transport;
 use crate::event::{Event, SessionEnd};
 use crate::random::random_u64;
+use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::shard::{SessionHandle, Shard};
 use crate::supervise::{STAGE_ACCEPT, STAGE_SESSION, session_mark};
@@ -46,13 +48,14 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, cancel: &Cancel) 
         match listener.accept(cancel).await {
             AcceptOutcome::Accepted(stream, peer) => {
                 is_failing = false;
-                begin(shard, stream, peer);
+                serve(shard, stream, peer);
                 accepted += 1;
                 if accepted % ACCEPTS_PER_TURN == 0 {
                     shardcast_platform::yield_now().await;
                 }
             }
             AcceptOutcome::Failed(error) => {
+                shard.count_refusal(RefusalReason::AcceptFailed);
                 if !std::mem::replace(&mut is_failing, true) {
                     shard.server.events.publish(&Event::AcceptFailed {
                         error: error.to_string(),
@@ -65,14 +68,15 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, cancel: &Cancel) 
     }
 }
 
-fn begin(shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) {
+/// Serves a new connection on this shard, in a task of its own.
+pub fn serve(shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let id = SessionId::new(random_u64());
     let session = Rc::new(SessionHandle::new(id, peer, shardcast_platform::now()));
-    shard
-        .server
-        .events
-        .publish(&Event::ConnectionOpened { peer });
+    shard.server.events.publish(&Event::ConnectionOpened {
+        peer,
+        shard: shard.id().index(),
+    });
     spawn(
         shard,
         session.clone(),
@@ -112,6 +116,9 @@ pub(super) fn spawn(
 fn finish(shard: &Shard, id: SessionId, peer: SocketAddr, reason: SessionEnd) {
     shard.sessions.remove(id);
     shard.server.remove_load(shard.id());
+    if let Some(refusal) = reason.refusal() {
+        shard.count_refusal(refusal);
+    }
     if reason != SessionEnd::Moved {
         shard
             .server

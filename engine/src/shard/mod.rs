@@ -33,9 +33,10 @@ pub use messages::{
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 
-use crate::event::SessionEnd;
+use crate::event::{Event, SessionEnd};
 use crate::fanout::{WakeLimits, WakeQueue};
 use crate::path::PathId;
+use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
 use crate::supervise::{STAGE_COALESCE, STAGE_FANOUT, STAGE_SWEEP};
@@ -111,6 +112,28 @@ impl Shard {
     #[must_use]
     pub fn id(&self) -> ShardId {
         self.context.id()
+    }
+
+    /// Counts something that was refused here.
+    pub fn count_refusal(&self, reason: RefusalReason) {
+        self.server.count_refusal(self.id(), reason);
+    }
+
+    /// Counts a request that the session was refused, and tells of it now and then.
+    pub fn note_refused_request(&self, session: &SessionHandle, reason: RefusalReason) {
+        self.count_refusal(reason);
+        let due = session
+            .refused_requests
+            .note(reason, shardcast_platform::now());
+        if let Some((reason, requests)) = due {
+            let peer = session.peer;
+            let event = Event::RequestsRefused {
+                peer,
+                reason,
+                requests,
+            };
+            self.server.events.publish(&event);
+        }
     }
 
     /// A batch from another shard.

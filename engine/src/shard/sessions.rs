@@ -12,6 +12,7 @@ use shardcast_platform::Cancel;
 use shardcast_runtime::local::Notify;
 
 use crate::event::{Deadline, SessionEnd};
+use crate::refusal::RefusalSummary;
 use crate::session_id::SessionId;
 
 /// A session that neither plays nor records lives so long without a request; clients are told in `Session: ;timeout=`.
@@ -58,6 +59,8 @@ pub struct SessionHandle {
     pub peer: SocketAddr,
     /// Raised when it is to end; every read and write of it is given this.
     pub cancel: Cancel,
+    /// Its refused requests.
+    pub refused_requests: RefusalSummary,
     ended: OnceCell<SessionEnd>,
     phase: Cell<Phase>,
     last_request: Cell<Instant>,
@@ -80,6 +83,7 @@ impl SessionHandle {
             id,
             peer,
             cancel: Cancel::new(),
+            refused_requests: RefusalSummary::default(),
             ended: OnceCell::new(),
             phase: Cell::new(Phase::Commands),
             last_request: Cell::new(now),

@@ -11,6 +11,7 @@ use shardcast_runtime::{ShardId, place};
 use crate::event::EventBus;
 use crate::path::{Directory, PathName};
 use crate::record::SessionRecords;
+use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 
 use super::IdleSessions;
 
@@ -32,6 +33,8 @@ pub struct ServerState {
     pub idle_sessions: IdleSessions,
     /// Sessions and paths of each shard.
     loads: Vec<AtomicU32>,
+    /// What each shard has refused.
+    refusals: Vec<RefusalCounters>,
 }
 
 impl ServerState {
@@ -45,6 +48,7 @@ impl ServerState {
             records: SessionRecords::default(),
             idle_sessions: IdleSessions::default(),
             loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
+            refusals: (0..shards).map(|_| RefusalCounters::default()).collect(),
         }
     }
 
@@ -57,6 +61,19 @@ impl ServerState {
             .map(|load| load.load(Ordering::Relaxed))
             .collect();
         place(name.as_str(), &loads)
+    }
+
+    /// Counts what this shard has refused; only itself may.
+    pub fn count_refusal(&self, shard: ShardId, reason: RefusalReason) {
+        if let Some(counters) = self.refusals.get(shard.index()) {
+            counters.count(reason);
+        }
+    }
+
+    /// What all shards have refused.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        Refusals::sum(&self.refusals)
     }
 
     /// A session or path begins on this shard.

@@ -93,7 +93,7 @@ fn one_address_has_its_number_of_idle_sessions_and_another_has_its_own() {
         assert_eq!(refused.next_response().unwrap().status, 453);
         refused.wait_closed().unwrap();
         let end = rig.wait_closed(peer);
-        assert!(matches!(&end, SessionEnd::Protocol(why) if why.contains("sessionsPerAddress")));
+        assert!(matches!(&end, SessionEnd::Protocol(_, why) if why.contains("sessionsPerAddress")));
         idle(rig.address_v6()).unwrap();
         seated.pop();
         seated.push(soon(|| idle(rig.address())));

@@ -5,7 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shardcast::event::{Event, RefusedPacket, SessionEnd};
+use shardcast::RefusalReason;
+use shardcast::event::{Event, SessionEnd};
 use shardcast_tests::daemon::Daemon;
 use shardcast_tests::peer::PeerError;
 use shardcast_tests::peer::connection::Connection;
@@ -165,7 +166,7 @@ fn a_tls_handshake_on_the_open_port_is_ended_without_a_word() {
     connection.wait_closed().unwrap();
     let end = rig.wait_closed(peer);
     assert!(
-        matches!(&end, SessionEnd::Protocol(why) if why.contains("TLS")),
+        matches!(&end, SessionEnd::Protocol(_, why) if why.contains("TLS")),
         "{end}"
     );
     witness.testify();
@@ -400,7 +401,7 @@ fn packets_that_are_none_of_the_stream_reach_nobody_and_are_counted() {
             Event::PublisherPacketsRefused { reason, .. } => Some(*reason),
             _ => None,
         });
-        assert_eq!(told, RefusedPacket::Malformed);
+        assert_eq!(told, RefusalReason::MalformedPacket);
         let publisher = rig.publisher_of(PATH);
         let due = 3 + 1 + 5 + 5;
         assert!(publisher.refused_packets >= due, "{publisher:?}");

@@ -14,6 +14,7 @@ use super::play::ReaderStart;
 use crate::event::{Event, SessionEnd};
 use crate::path::{PathEntry, PathName};
 use crate::random::random_u64;
+use crate::refusal::RefusalReason;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use crate::session::transport::{Source, Transport};
 use crate::session::writing::{ended, linger, write_message};
@@ -22,9 +23,6 @@ use crate::stream::StreamInfo;
 
 /// The `Server` header.
 pub(super) const SERVER_NAME: &str = "shardcast";
-
-/// Why a session is over whose peer asks for nothing sensible.
-pub(super) const TOO_MANY_REFUSED: &str = "too many refused requests";
 
 /// Room for a read while only requests pass; most requests fit into one.
 const REQUEST_READ_BYTES: usize = 1024;
@@ -85,7 +83,10 @@ pub(crate) async fn serve<T: Transport>(
     }
     match connection.sniff().await {
         Ok(Sniffed::Rtsp) => Box::pin(connection.run()).await,
-        Ok(Sniffed::Tls) => SessionEnd::Protocol("TLS on a port without encryption".into()),
+        Ok(Sniffed::Tls) => SessionEnd::Protocol(
+            RefusalReason::Tls,
+            "TLS on a port without encryption".into(),
+        ),
         Err(end) => end,
     }
 }
@@ -118,6 +119,14 @@ impl<T> Connection<T> {
             idle,
         };
         (connection, before)
+    }
+
+    /// Counts an answer that refuses.
+    pub(super) fn note_answer(&self, response: &Response) {
+        if response.status.is_error() {
+            let reason = response.status.into();
+            self.shard.note_refused_request(&self.session, reason);
+        }
     }
 
     /// The session reads no more.
@@ -159,9 +168,10 @@ impl<T: Transport> Connection<T> {
 
     /// Refuses the connection: its address has too many that do nothing. It is not read first, for that would be one more.
     async fn refuse(mut self) -> SessionEnd {
-        let response = Response::new(StatusCode::NOT_ENOUGH_BANDWIDTH, None);
-        let _peer_may_be_gone = self.respond(&response).await;
-        SessionEnd::Protocol("sessionsPerAddress: too many sessions of this address".into())
+        let answer = Response::new(StatusCode::NOT_ENOUGH_BANDWIDTH, None).to_bytes();
+        let _peer_may_be_gone = write_message(&mut self.transport, answer, &self.session).await;
+        let why = "sessionsPerAddress: too many sessions of this address";
+        SessionEnd::Protocol(RefusalReason::TooManySessions, why.into())
     }
 
     /// Serves the connection to its end; whatever it played or recorded has ended before.
@@ -281,7 +291,7 @@ impl<T: Transport> Connection<T> {
             Step::Respond(response) => self.respond(&response).await,
             Step::Ask(question) => self.decide(question).await,
             Step::RespondAndClose(response) => match self.respond(&response).await {
-                Flow::Continue => Flow::Close(SessionEnd::Protocol(TOO_MANY_REFUSED.into())),
+                Flow::Continue => Flow::Close(too_many_refused()),
                 closed => closed,
             },
         }
@@ -289,6 +299,7 @@ impl<T: Transport> Connection<T> {
 
     /// Writes an answer.
     pub(super) async fn respond(&mut self, response: &Response) -> Flow {
+        self.note_answer(response);
         match write_message(&mut self.transport, response.to_bytes(), &self.session).await {
             Ok(()) => Flow::Continue,
             Err(end) => Flow::Close(end),
@@ -297,7 +308,7 @@ impl<T: Transport> Connection<T> {
 
     /// Answers what is no message of the protocol; the connection cannot go on after it.
     async fn refuse_message(&mut self, error: &MessageError) -> SessionEnd {
-        let end = SessionEnd::Protocol(error.to_string());
+        let end = broken_by(error);
         self.close_with(&error.response(SERVER_NAME), end).await
     }
 
@@ -318,6 +329,19 @@ impl<T: Transport> Connection<T> {
 enum Followed<T> {
     Continue(Box<Connection<T>>),
     Ended(SessionEnd),
+}
+
+/// Why a session is over whose peer asks for nothing sensible.
+pub(super) fn too_many_refused() -> SessionEnd {
+    SessionEnd::Protocol(
+        RefusalReason::TooManyRefusals,
+        "too many refused requests".into(),
+    )
+}
+
+/// Why a session is over whose peer has sent what is no message.
+pub(super) fn broken_by(error: &MessageError) -> SessionEnd {
+    SessionEnd::Protocol(error.kind.into(), error.to_string())
 }
 
 /// Reads at least one byte more.

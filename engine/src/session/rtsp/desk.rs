@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -12,6 +12,7 @@ use crate::fanout::EndReason;
 use crate::ingest::Publication;
 use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
+use crate::refusal::RefusalSummary;
 use crate::shard::{Coalesced, Media, MediaLink, PublishGrant, Refusal, SessionHandle, Shard};
 use crate::stream::{Batch, StreamInfo};
 
@@ -33,12 +34,8 @@ pub(super) struct Desk {
     link: MediaLink,
     /// The batch that the coalescing timer watches.
     pub(super) watched: Cell<Option<u64>>,
-    refused: Cell<Option<(RefusedPacket, u64)>>,
-    last_told: Cell<Option<Instant>>,
+    refused: RefusalSummary,
 }
-
-/// Refused packets of one publisher are told at most so often.
-const REFUSED_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PublisherStart {
     /// Asks for the path. A new one is owned by this shard if connections move to where they are wanted, for then this one
@@ -102,8 +99,7 @@ impl Desk {
             end_reason: Cell::new(EndReason::PublisherLost),
             link: MediaLink::default(),
             watched: Cell::new(None),
-            refused: Cell::new(None),
-            last_told: Cell::new(None),
+            refused: RefusalSummary::default(),
         }
     }
 
@@ -160,12 +156,9 @@ impl Desk {
 
     fn note_refused(&self, reason: RefusedPacket, now: Instant) {
         self.record.refused_packets.add(1);
-        let packets = self.refused.get().map_or(0, |(_, packets)| packets) + 1;
-        self.refused.set(Some((reason, packets)));
-        let told = self.last_told.get();
-        if told.is_none_or(|told| now.saturating_duration_since(told) >= REFUSED_SUMMARY_INTERVAL) {
-            self.refused.set(None);
-            self.last_told.set(Some(now));
+        let reason = reason.into();
+        self.shard.count_refusal(reason);
+        if let Some((reason, packets)) = self.refused.note(reason, now) {
             let (session, path) = (self.session.id, self.entry.name.clone());
             let event = Event::PublisherPacketsRefused {
                 session,

@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering;
 
 use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
 use shardcast_platform::SendBuffer;
-use shardcast_protocol::rtsp::{Parsed, Question, Request, StatusCode, Step};
+use shardcast_protocol::rtsp::{Parsed, Question, Request, Response, StatusCode, Step};
 use shardcast_runtime::local::{Notify, Receiver, oneshot};
 
-use super::connection::{Connection, Flow, SERVER_NAME, TOO_MANY_REFUSED, read_more};
+use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
 use super::rtp_info::rtp_infos;
 use super::writer::{Play, WriterEnd, spawn_writer};
 use crate::egress::TcpQueue;
@@ -270,7 +270,7 @@ impl<S: Source> Reading<S> {
                 Err(error) => {
                     let answer = error.response(SERVER_NAME).to_bytes();
                     self.play.answers.borrow_mut().push(answer);
-                    return Err(SessionEnd::Protocol(error.to_string()));
+                    return Err(broken_by(&error));
                 }
             }
         }
@@ -285,17 +285,23 @@ impl<S: Source> Reading<S> {
             }
             Step::Ask(_) => {
                 let response = server.refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
-                self.play.answers.borrow_mut().push(response.to_bytes());
+                self.answer(&response);
             }
-            Step::Respond(response) => self.play.answers.borrow_mut().push(response.to_bytes()),
+            Step::Respond(response) => self.answer(&response),
             Step::RespondAndClose(response) => {
-                self.play.answers.borrow_mut().push(response.to_bytes());
-                return Err(SessionEnd::Protocol(TOO_MANY_REFUSED.into()));
+                self.answer(&response);
+                return Err(too_many_refused());
             }
         }
         self.play.subscription.seat.wake.notify();
         self.wait_for_room().await;
         Ok(None)
+    }
+
+    /// Leaves an answer to the writer.
+    fn answer(&self, response: &Response) {
+        self.connection.note_answer(response);
+        self.play.answers.borrow_mut().push(response.to_bytes());
     }
 
     /// A peer that asks faster than its answers leave is read no further until they have.
@@ -317,7 +323,7 @@ async fn finish_play<S: Source, K: Sink>(
     let play = half.play.clone();
     match &next {
         Ok(_) => {}
-        Err(end @ SessionEnd::Protocol(_)) => {
+        Err(end @ SessionEnd::Protocol(..)) => {
             play.session.linger(end.clone(), shardcast_platform::now());
         }
         Err(end) => play.session.end(end.clone()),
@@ -330,14 +336,14 @@ async fn finish_play<S: Source, K: Sink>(
     match (next, writer_end) {
         (Ok(question), WriterEnd::Stopped) => Ok((sink, question)),
         (Ok(_), WriterEnd::Delivered(end) | WriterEnd::Failed(end)) => Err(end),
-        (Err(SessionEnd::Protocol(reason)), _) => {
+        (Err(end @ SessionEnd::Protocol(..)), _) => {
             if sink.shutdown_write().await.is_ok() {
                 let Connection {
                     transport, slab, ..
                 } = &mut half.connection;
                 discard(transport, slab, &play.session).await;
             }
-            Err(SessionEnd::Protocol(reason))
+            Err(end)
         }
         (Err(_), _) => Err(ended(&play.session)),
     }

@@ -9,7 +9,7 @@ use shardcast_protocol::rtsp::{
     Parsed, Question, Request, Response, ServerSession, StatusCode, Step,
 };
 
-use super::connection::{Connection, Flow, SERVER_NAME, TOO_MANY_REFUSED, read_more};
+use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
 use super::desk::{Desk, PublisherStart};
 use crate::event::{Event, SessionEnd};
 use crate::fanout::EndReason;
@@ -81,7 +81,7 @@ enum Stop {
     /// A request that is still to be decided.
     Question(Question),
     /// The connection ends with this answer.
-    Refused { answer: Response, reason: String },
+    Refused { answer: Response, end: SessionEnd },
     /// The session is over.
     Over(SessionEnd),
 }
@@ -91,10 +91,7 @@ impl Stop {
     fn reasons(&self) -> (EndReason, SessionEnd) {
         match self {
             Self::Question(_) => (EndReason::PublisherLeft, SessionEnd::Teardown),
-            Self::Refused { reason, .. } => (
-                EndReason::PublisherLost,
-                SessionEnd::Protocol(reason.clone()),
-            ),
+            Self::Refused { end, .. } => (EndReason::PublisherLost, end.clone()),
             Self::Over(SessionEnd::Shutdown) => (EndReason::Shutdown, SessionEnd::Shutdown),
             Self::Over(end) => (EndReason::PublisherLost, end.clone()),
         }
@@ -121,9 +118,7 @@ impl<T: Transport> Connection<T> {
         self.shard.server.events.publish(&event);
         match stop {
             Stop::Over(end) => Err(end),
-            Stop::Refused { answer, reason } => {
-                Err(self.close_with(&answer, SessionEnd::Protocol(reason)).await)
-            }
+            Stop::Refused { answer, end } => Err(self.close_with(&answer, end).await),
             Stop::Question(question) => match Box::pin(self.decide(question)).await {
                 Flow::Close(end) => Err(end),
                 _answered => Ok(()),
@@ -204,8 +199,8 @@ impl<T: Transport> Connection<T> {
                 }
                 Err(error) => {
                     self.hold(desk, &mut kept);
-                    let (answer, reason) = (error.response(SERVER_NAME), error.to_string());
-                    return Err(Stop::Refused { answer, reason });
+                    let (answer, end) = (error.response(SERVER_NAME), broken_by(&error));
+                    return Err(Stop::Refused { answer, end });
                 }
             }
         }
@@ -285,10 +280,12 @@ impl<T: Transport> Connection<T> {
                 .refuse(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE),
             Step::Respond(response) => response,
             Step::RespondAndClose(answer) => {
-                let reason = TOO_MANY_REFUSED.into();
-                return Err(Stop::Refused { answer, reason });
+                self.note_answer(&answer);
+                let end = too_many_refused();
+                return Err(Stop::Refused { answer, end });
             }
         };
+        self.note_answer(&response);
         let answer = response.to_bytes();
         write_message(&mut self.transport, answer, &self.session)
             .await
