@@ -71,6 +71,10 @@ pub enum ServerError {
     Start(String),
 }
 
+/// What else a program runs on every shard: called on the shard's thread before it accepts anybody, so that it can start
+/// tasks there. The daemon has none; tests put faults into a server by it.
+pub type Companion = Arc<dyn Fn(&Rc<Shard>) + Send + Sync>;
+
 /// Shuts a server down from another thread.
 #[derive(Clone, Debug)]
 pub struct ServerHandle(RuntimeHandle);
@@ -88,6 +92,18 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; nothing is left running.
     pub fn start(config: Config, events: EventBus) -> Result<Self, ServerError> {
+        Self::start_with(config, events, None)
+    }
+
+    /// As [`Self::start`], with something else on every shard beside it.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; nothing is left running.
+    pub fn start_with(
+        config: Config,
+        events: EventBus,
+        companion: Option<Companion>,
+    ) -> Result<Self, ServerError> {
         let options = options_of(&config);
         let handle = Arc::new(ArcSwap::from_pointee(config));
         let mut made = None;
@@ -107,6 +123,7 @@ impl Server {
                 .map(|acceptor| Seed {
                     state: state.clone(),
                     acceptor,
+                    companion: companion.clone(),
                 })
                 .collect())
         };
@@ -169,6 +186,7 @@ impl Server {
 struct Seed {
     state: Arc<ServerState>,
     acceptor: Option<Acceptor>,
+    companion: Option<Companion>,
 }
 
 /// One shard of the server.
@@ -183,6 +201,9 @@ impl Node for EngineNode {
 
     fn start(context: ShardContext<EngineMessages>, seed: Seed) -> Rc<Self> {
         let shard = Shard::start(context, seed.state);
+        if let Some(companion) = seed.companion {
+            companion(&shard);
+        }
         let stop_accepting = Cancel::new();
         if let Some(acceptor) = seed.acceptor {
             listen(&shard, ListenerSeed { acceptor }, stop_accepting.clone());

@@ -9,4 +9,6 @@ mod sniff;
 mod transport;
 mod writing;
 
+pub use listener::serve;
 pub(crate) use listener::{ListenerSeed, listen};
+pub use transport::{Sink, Source, Transport};

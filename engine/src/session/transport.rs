@@ -7,21 +7,28 @@ use shardcast_platform::{
 };
 
 /// What a session reads from.
-pub(crate) trait Source: 'static {
+pub trait Source: 'static {
     /// Appends what has come; see [`TcpStream::read_or`].
-    async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab);
+    fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> impl Future<Output = (Outcome, Slab)>;
 }
 
 /// What a session writes to.
-pub(crate) trait Sink: 'static {
+pub trait Sink: 'static {
     /// One write; see [`TcpStream::write_or`].
-    async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather);
+    fn write_or(
+        &mut self,
+        gather: Gather,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Gather)>;
     /// Tells the peer that nothing more comes.
-    async fn shutdown_write(&mut self) -> io::Result<()>;
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>>;
 }
 
 /// A connection, whole or in halves.
-pub(crate) trait Transport: Source + Sink + Sized {
+pub trait Transport: Source + Sink + Sized {
     /// The half that reads.
     type Source: Source;
     /// The half that writes.
@@ -32,8 +39,14 @@ pub(crate) trait Transport: Source + Sink + Sized {
     /// Puts the halves together again.
     fn reunite(source: Self::Source, sink: Self::Sink) -> Self;
     /// Bounds what the kernel holds for a reader.
+    ///
+    /// # Errors
+    /// Those of the system; the bounds stay as they were.
     fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()>;
-    /// Lets go of the socket, to go on with it on another shard; itself where that cannot be.
+    /// Lets go of the socket, to go on with it on another shard.
+    ///
+    /// # Errors
+    /// Itself, where that cannot be.
     fn release(self) -> Result<IdleSocket, Self>;
 }
 
