@@ -1,22 +1,34 @@
 //! Criterion benchmark of the fan-out: one iteration is a batch that every reader has received, measured in CPU time of
-//! the server's shard. The server is a process of its own, on a CPU of its own.
+//! the sending threads. The server is a process of its own; so is the bare sender that has its turn after each of the
+//! server's, with the same readers. The ratios of the two are printed at the end.
 
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape};
+use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape, Sender};
 use shardcast_benches::readers::Wait;
-use shardcast_benches::server::{ServerOptions, serve_if_asked};
+use shardcast_benches::role;
+use shardcast_benches::server::ServerOptions;
+use shardcast_benches::summary::Runs;
+use shardcast_benches::synthetic::PACKET_BYTES;
+use shardcast_platform::bare::LimitMode;
 
 const READERS: usize = 500;
-const PACKETS: [usize; 3] = [1, 10, 40];
-const DRIVERS: [&str; 2] = ["io_uring", "epoll"];
+/// Packets of a batch, and bytes of a packet: ours, and those of ffmpeg's largest packets.
+const SHAPES: [(usize, usize); 4] = [
+    (1, PACKET_BYTES),
+    (10, PACKET_BYTES),
+    (40, PACKET_BYTES),
+    (10, 1472),
+];
+const DRIVERS: &[&str] = &["io_uring", "epoll"];
+const SHARDS: [usize; 2] = [1, 2];
 
-/// CPU time of the shard's thread. The benchmark takes it itself, from the server; criterion adds and formats.
-struct ShardTime;
+/// CPU time of the sending threads. The benchmark takes it itself; criterion adds and formats.
+struct SendingTime;
 
-impl Measurement for ShardTime {
+impl Measurement for SendingTime {
     type Intermediate = ();
     type Value = Duration;
 
@@ -43,49 +55,93 @@ impl Measurement for ShardTime {
     }
 }
 
-fn fanout(criterion: &mut Criterion<ShardTime>, cpus: Cpus) {
-    let mut group = criterion.benchmark_group("fanout");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    for packets in PACKETS {
-        let shape = FanoutShape {
-            readers: READERS,
-            packets,
-            wait: Wait::Awake,
+/// A server and a bare sender that have their turns one after the other.
+struct Pair {
+    server: Fanout,
+    limit: Fanout,
+    ratios: Runs,
+}
+
+impl Pair {
+    fn start(cpus: Cpus, server: ServerOptions, shape: FanoutShape) -> Self {
+        let start = |sender: Sender| {
+            Fanout::start(cpus, &sender, shape)
+                .unwrap_or_else(|error| panic!("{sender:?}: {error}"))
         };
-        group.throughput(Throughput::Elements((READERS * packets) as u64));
-        for driver in DRIVERS {
-            let options = ServerOptions {
-                program: None,
-                driver: driver.to_owned(),
-                shards: 1,
-            };
-            let mut rig = None;
-            group.bench_function(BenchmarkId::new(driver, packets), |bencher| {
-                let rig = rig.get_or_insert_with(|| start(cpus, &options, shape));
-                bencher.iter_custom(|batches| run(rig, batches));
-            });
+        Self {
+            limit: start(Sender::Limit(LimitMode::Uring)),
+            server: start(Sender::Server(server)),
+            ratios: Runs::default(),
         }
     }
+
+    /// What so many batches have cost the server.
+    fn run(&mut self, batches: u64) -> Duration {
+        let cost = |fanout: &mut Fanout| {
+            let cost = fanout.run(batches);
+            cost.unwrap_or_else(|error| panic!("fan-out: {error}"))
+                .cpu
+                .shards
+        };
+        let (server, limit) = (cost(&mut self.server), cost(&mut self.limit));
+        self.ratios
+            .push(100.0 * server.as_secs_f64() / limit.as_secs_f64());
+        server
+    }
+}
+
+/// Measures one shape; the line for the end.
+fn fanout(
+    criterion: &mut Criterion<SendingTime>,
+    cpus: Cpus,
+    server: &ServerOptions,
+    shape: FanoutShape,
+) -> Option<String> {
+    let mut group = criterion.benchmark_group("fanout");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    group.throughput(Throughput::Elements((shape.readers * shape.packets) as u64));
+    let name = format!("{}/{} shards", server.driver, server.shards);
+    let parameter = format!("{}x{}", shape.packets, shape.packet_bytes);
+    let mut pair = None;
+    group.bench_function(BenchmarkId::new(&name, &parameter), |bencher| {
+        let pair = pair.get_or_insert_with(|| Pair::start(cpus, server.clone(), shape));
+        bencher.iter_custom(|batches| pair.run(batches));
+    });
     group.finish();
-}
-
-fn start(cpus: Cpus, options: &ServerOptions, shape: FanoutShape) -> Fanout {
-    Fanout::start(cpus, options, shape).unwrap_or_else(|error| panic!("the server: {error}"))
-}
-
-fn run(rig: &mut Fanout, batches: u64) -> Duration {
-    let cost = rig.run(batches);
-    cost.unwrap_or_else(|error| panic!("the fan-out: {error}"))
-        .cpu
-        .shards
+    let ratios = pair?.ratios;
+    Some(format!(
+        "{name}/{parameter}: {ratios} % of the bare io_uring sender"
+    ))
 }
 
 fn main() {
-    serve_if_asked();
+    role::play_if_asked();
     let cpus = Cpus::choose();
     let mut criterion = Criterion::default()
-        .with_measurement(ShardTime)
+        .with_measurement(SendingTime)
         .configure_from_args();
-    fanout(&mut criterion, cpus);
+    let mut lines = Vec::new();
+    for (packets, packet_bytes) in SHAPES {
+        let shape = FanoutShape {
+            readers: READERS,
+            packets,
+            packet_bytes,
+            wait: Wait::Asleep,
+        };
+        for (driver, shards) in DRIVERS
+            .iter()
+            .flat_map(|driver| SHARDS.map(|shards| (driver, shards)))
+        {
+            let server = ServerOptions {
+                driver: (*driver).to_owned(),
+                shards,
+                // With two shards, the readers are spread from the first on.
+                gather_readers: Some(0),
+                ..ServerOptions::default()
+            };
+            lines.extend(fanout(&mut criterion, cpus, &server, shape));
+        }
+    }
     criterion.final_summary();
+    lines.iter().for_each(|line| println!("{line}"));
 }

@@ -1,18 +1,21 @@
 //! One publisher, many readers, batch by batch: the next batch is published when every reader has the last one, so that
 //! each batch leaves in writes of its own and nothing is gained by falling behind.
 //!
-//! The server runs on one CPU, publisher and readers on another.
+//! The server runs on one CPU, publisher and readers on another. In the server's place there may be the bare sender: it is
+//! sent to by the same readers, in the same rhythm.
 
 use std::time::{Duration, Instant};
 
+use shardcast_platform::bare::LimitMode;
 use shardcast_platform::{cpu_budget, pin_current_thread};
 
 use crate::BenchError;
 use crate::cost::CpuTime;
+use crate::limit::LimitProcess;
 use crate::peer::Publisher;
 use crate::readers::{Check, Readers, Wait};
 use crate::server::{ServerOptions, ServerProcess};
-use crate::synthetic::{PACKET_BYTES, Source};
+use crate::synthetic::Source;
 
 /// Frames of a group of pictures, and so batches from one start point to the next.
 const GOP_FRAMES: u64 = 60;
@@ -26,20 +29,43 @@ pub struct FanoutShape {
     pub readers: usize,
     /// Packets of a batch.
     pub packets: usize,
+    /// Bytes of a packet on the wire.
+    pub packet_bytes: usize,
     /// How the readers' thread waits for them.
     pub wait: Wait,
 }
 
-/// A server with its publisher and its readers, warmed up.
+/// Who sends.
+#[derive(Clone, Debug)]
+pub enum Sender {
+    /// Shardcast.
+    Server(ServerOptions),
+    /// The bare sender.
+    Limit(LimitMode),
+}
+
+/// A sender with its readers, warmed up.
 #[derive(Debug)]
 pub struct Fanout {
     shape: FanoutShape,
+    sending: Sending,
+    readers: Readers,
+    sent_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Sending {
+    Server(Box<Broadcast>),
+    Limit(LimitProcess),
+}
+
+/// A server with its publisher.
+#[derive(Debug)]
+struct Broadcast {
     server: ServerProcess,
     publisher: Publisher,
-    readers: Readers,
     source: Source,
     frame: Vec<u8>,
-    published_bytes: u64,
 }
 
 /// What some batches have cost.
@@ -91,42 +117,52 @@ impl Cpus {
         Self { server, readers }
     }
 
-    /// Starts a server on its CPU, which it inherits from this thread, and leaves this thread on the readers' CPU.
+    /// Starts a server, and leaves this thread on the readers' CPU. A server with one shard has its CPU for itself; one with
+    /// several is free to use all.
     ///
     /// # Errors
     /// When the system refuses, and as [`ServerProcess::start`].
     pub fn start_server(self, options: &ServerOptions) -> Result<ServerProcess, BenchError> {
-        pin_current_thread(self.server)?;
+        if options.shards == 1 {
+            return self.beside(|| ServerProcess::start(options));
+        }
         let server = ServerProcess::start(options);
         pin_current_thread(self.readers)?;
         server
     }
+
+    /// Starts a process on the server's CPU, which it inherits from this thread, and leaves this thread on the readers'.
+    ///
+    /// # Errors
+    /// When the system refuses, and as `start`.
+    pub fn beside<T>(self, start: impl FnOnce() -> Result<T, BenchError>) -> Result<T, BenchError> {
+        pin_current_thread(self.server)?;
+        let started = start();
+        pin_current_thread(self.readers)?;
+        started
+    }
 }
 
 impl Fanout {
-    /// Starts the server, publishes, connects the readers, and sends the first batches.
+    /// Starts the sender, connects the readers, and sends the first batches.
     ///
     /// # Errors
-    /// When the server does not play along.
-    pub fn start(
-        cpus: Cpus,
-        options: &ServerOptions,
-        shape: FanoutShape,
-    ) -> Result<Self, BenchError> {
-        let server = cpus.start_server(options)?;
-        let address = server.address();
-        let url = format!("rtsp://{address}/fanout");
-        let publisher = Publisher::start(address, &url)?;
-        let mut readers = Readers::connect(address, &url, shape.readers, Check::Bytes)?;
+    /// When the sender does not play along.
+    pub fn start(cpus: Cpus, sender: &Sender, shape: FanoutShape) -> Result<Self, BenchError> {
+        let (sending, mut readers) = match sender {
+            Sender::Server(options) => start_server(cpus, options, shape)?,
+            Sender::Limit(mode) => {
+                let limit = cpus.beside(|| LimitProcess::start(*mode, shape))?;
+                let readers = Readers::connect_bare(limit.address(), shape.readers)?;
+                (Sending::Limit(limit), readers)
+            }
+        };
         readers.set_wait(shape.wait);
         let mut fanout = Self {
             shape,
-            server,
-            publisher,
+            sending,
             readers,
-            source: Source::new(GOP_FRAMES),
-            frame: Vec::with_capacity(shape.packets * PACKET_BYTES),
-            published_bytes: 0,
+            sent_bytes: 0,
         };
         fanout.send(WARM_UP_BATCHES)?;
         Ok(fanout)
@@ -137,30 +173,71 @@ impl Fanout {
     /// # Errors
     /// When a connection ends or a reader lacks bytes.
     pub fn run(&mut self, batches: u64) -> Result<FanoutCost, BenchError> {
-        let (begin, before) = (Instant::now(), self.server.cpu_time()?);
+        let (begin, before) = (Instant::now(), self.sending.cpu_time()?);
         self.send(batches)?;
         let wall = begin.elapsed();
         Ok(FanoutCost {
-            cpu: self.server.cpu_time()? - before,
+            cpu: self.sending.cpu_time()? - before,
             wall,
             deliveries: batches * self.shape.packets as u64 * self.shape.readers as u64,
         })
     }
 
-    /// The server's process, for a profiler.
-    #[must_use]
-    pub fn server(&self) -> &ServerProcess {
-        &self.server
-    }
-
     fn send(&mut self, batches: u64) -> Result<(), BenchError> {
         for _ in 0..batches {
-            self.frame.clear();
-            self.source.write_frame(self.shape.packets, &mut self.frame);
-            self.published_bytes += self.frame.len() as u64;
-            self.publisher.send(&self.frame)?;
-            self.readers.read_bytes(self.published_bytes)?;
+            self.sent_bytes += self.sending.send(self.shape)?;
+            self.readers.read_bytes(self.sent_bytes)?;
         }
         Ok(())
+    }
+}
+
+fn start_server(
+    cpus: Cpus,
+    options: &ServerOptions,
+    shape: FanoutShape,
+) -> Result<(Sending, Readers), BenchError> {
+    let server = cpus.start_server(options)?;
+    let address = server.address();
+    let url = format!("rtsp://{address}/fanout");
+    let broadcast = Broadcast {
+        server,
+        publisher: Publisher::start(address, &url)?,
+        source: Source::new(GOP_FRAMES, shape.packet_bytes),
+        frame: Vec::with_capacity(shape.packets * shape.packet_bytes),
+    };
+    let readers = Readers::connect(address, &url, shape.readers, Check::Bytes)?;
+    Ok((Sending::Server(Box::new(broadcast)), readers))
+}
+
+impl Sending {
+    /// Has one batch sent; its bytes.
+    fn send(&mut self, shape: FanoutShape) -> Result<u64, BenchError> {
+        match self {
+            Self::Server(broadcast) => broadcast.send(shape.packets)?,
+            Self::Limit(limit) => limit.send(1)?,
+        }
+        Ok((shape.packets * shape.packet_bytes) as u64)
+    }
+
+    fn cpu_time(&mut self) -> Result<CpuTime, BenchError> {
+        match self {
+            Self::Server(broadcast) => broadcast.server.cpu_time(),
+            Self::Limit(limit) => {
+                let rounds = limit.cpu_time()?;
+                Ok(CpuTime {
+                    shards: rounds,
+                    process: rounds,
+                })
+            }
+        }
+    }
+}
+
+impl Broadcast {
+    fn send(&mut self, packets: usize) -> Result<(), BenchError> {
+        self.frame.clear();
+        self.source.write_frame(packets, &mut self.frame);
+        self.publisher.send(&self.frame)
     }
 }

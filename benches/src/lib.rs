@@ -5,11 +5,17 @@
 //! calls in the same run, and `README.md` says how to take it.
 #![forbid(unsafe_code)]
 
+pub mod broadcast;
 pub mod cost;
 pub mod fanout;
+pub mod limit;
+pub mod neighbours;
 pub mod peer;
 pub mod readers;
+pub mod relay;
+pub mod role;
 pub mod server;
+pub mod stamp;
 pub mod summary;
 pub mod synthetic;
 pub mod tally;
@@ -52,7 +58,13 @@ pub enum BenchError {
         /// For how long nothing came.
         seconds: u64,
     },
-    /// The bare sender printed something else.
+    /// A program that is measured printed something else.
     #[error("the bare sender printed '{0}'")]
     Limit(String),
+    /// The range of a histogram.
+    #[error("latencies: {0}")]
+    Latency(#[from] hdrhistogram::CreationError),
+    /// A thread of the benchmark has ended by a panic.
+    #[error("the publisher's thread has panicked")]
+    Panicked,
 }

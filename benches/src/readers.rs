@@ -8,12 +8,14 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use crate::BenchError;
 use crate::peer;
+use crate::stamp::Stamp;
 use crate::tally::Tally;
 
 /// Bytes asked of a socket at once: above what a receive buffer usually holds, so that one call empties it.
@@ -22,6 +24,8 @@ const READ_BYTES: usize = 1 << 20;
 const EVENTS: usize = 1024;
 /// Without a byte for so long, nothing will come any more.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
+/// The longest latency that is told from longer ones.
+const LATENCY_MAX: Duration = Duration::from_secs(60);
 /// Linux's `MSG_TRUNC`; elsewhere the bytes are copied as usual.
 const DISCARD: i32 = if cfg!(target_os = "linux") { 0x20 } else { 0 };
 
@@ -30,8 +34,12 @@ const DISCARD: i32 = if cfg!(target_os = "linux") { 0x20 } else { 0 };
 pub enum Check {
     /// Count bytes.
     Bytes,
-    /// Look at every packet's sequence number.
-    Sequence,
+    /// One reader in so many, spread over the order of joining, looks at the beginning of every packet: its number, and when
+    /// it was made. The others count bytes.
+    Packets {
+        /// 1 is all of them.
+        one_in: usize,
+    },
 }
 
 /// How the readers' thread waits.
@@ -48,7 +56,8 @@ pub enum Wait {
 struct Reader {
     stream: TcpStream,
     bytes: u64,
-    tally: Tally,
+    /// Of a reader that looks at packets.
+    tally: Option<Tally>,
     is_open: bool,
 }
 
@@ -58,7 +67,8 @@ pub struct Readers {
     poll: Poll,
     events: Events,
     readers: Vec<Reader>,
-    check: Check,
+    /// From a packet's making to the moment it was read, in nanoseconds.
+    latency: Histogram<u64>,
     wait: Wait,
     buffer: Vec<u8>,
     discarded: Vec<MaybeUninit<u8>>,
@@ -68,12 +78,12 @@ pub struct Readers {
     behind: usize,
 }
 
-/// What all readers have received.
+/// What the readers that look at packets have received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
     /// Packets of all readers.
     pub packets: u64,
-    /// Packets of the reader that has fewest.
+    /// Packets of that of them that has fewest.
     pub packets_min: u64,
     /// Packets that sequence numbers leave out.
     pub lost: u64,
@@ -81,7 +91,7 @@ pub struct Received {
     pub repeated: u64,
     /// Readers that were sent something else than frames.
     pub broken: usize,
-    /// Readers whose connection the server has ended.
+    /// Readers, of all, whose connection the server has ended.
     pub closed: usize,
 }
 
@@ -100,6 +110,19 @@ impl Readers {
         Self::of(playing.collect::<Result<Vec<_>, _>>()?, check)
     }
 
+    /// Connects so many sockets and only reads.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn connect_bare(address: SocketAddr, count: usize) -> Result<Self, BenchError> {
+        let connecting = (0..count).map(|_| std::net::TcpStream::connect(address));
+        let streams = connecting.collect::<Result<Vec<_>, _>>()?;
+        Self::of(
+            streams.into_iter().map(|stream| (stream, Vec::new())),
+            Check::Bytes,
+        )
+    }
+
     /// Readers of connections on which packets flow, with the bytes of them that were read already.
     fn of(
         playing: impl IntoIterator<Item = (std::net::TcpStream, Vec<u8>)>,
@@ -113,8 +136,11 @@ impl Readers {
             let token = Token(readers.len());
             poll.registry()
                 .register(&mut stream, token, Interest::READABLE)?;
-            let mut tally = Tally::default();
-            tally.handle_bytes(&begun);
+            let mut tally = check.looks(readers.len()).then(Tally::default);
+            if let Some(tally) = &mut tally {
+                // What came along with an answer was waiting for us, not we for it.
+                tally.handle_bytes(&begun, |_| {});
+            }
             readers.push(Reader {
                 stream,
                 bytes: begun.len() as u64,
@@ -127,7 +153,7 @@ impl Readers {
             events: Events::with_capacity(EVENTS),
             open: readers.len(),
             readers,
-            check,
+            latency: latencies()?,
             wait: Wait::Asleep,
             buffer: vec![0; READ_BYTES],
             discarded: vec![MaybeUninit::uninit(); READ_BYTES],
@@ -203,8 +229,11 @@ impl Readers {
             closed: self.readers.len() - self.open,
             ..Received::default()
         };
-        for reader in &self.readers {
-            let tally = &reader.tally;
+        for tally in self
+            .readers
+            .iter()
+            .filter_map(|reader| reader.tally.as_ref())
+        {
             sum.packets += tally.packets;
             sum.packets_min = sum.packets_min.min(tally.packets);
             sum.lost += tally.lost;
@@ -212,6 +241,17 @@ impl Readers {
             sum.broken += usize::from(tally.is_broken);
         }
         sum
+    }
+
+    /// How long packets took so far.
+    #[must_use]
+    pub fn latency(&self) -> &Histogram<u64> {
+        &self.latency
+    }
+
+    /// Forgets how long packets took so far.
+    pub fn forget_latency(&mut self) {
+        self.latency.reset();
     }
 
     fn check_heard(&self, heard: Instant, readers: usize) -> Result<(), BenchError> {
@@ -235,9 +275,9 @@ impl Readers {
             let before = reader.bytes;
             // The end of a connection that comes with its last bytes makes no event of its own.
             let to_end = event.is_read_closed();
-            let is_open = match self.check {
-                Check::Bytes => reader.discard(&mut self.discarded, to_end),
-                Check::Sequence => reader.read(&mut self.buffer, to_end),
+            let is_open = match reader.tally {
+                None => reader.discard(&mut self.discarded, to_end),
+                Some(_) => reader.read(&mut self.buffer, to_end, &mut self.latency),
             };
             if before < self.due_bytes && reader.bytes >= self.due_bytes {
                 self.behind -= 1;
@@ -266,18 +306,39 @@ impl Reader {
     }
 
     /// Looks at what has come; whether the connection goes on.
-    fn read(&mut self, buffer: &mut [u8], to_end: bool) -> bool {
+    fn read(&mut self, buffer: &mut [u8], to_end: bool, latency: &mut Histogram<u64>) -> bool {
         loop {
             let received = self.stream.read(buffer);
             let count = *received.as_ref().unwrap_or(&0);
             self.bytes += count as u64;
-            self.tally
-                .handle_bytes(buffer.get(..count).unwrap_or_default());
+            let (bytes, now) = (buffer.get(..count).unwrap_or_default(), Stamp::now());
+            if let Some(tally) = &mut self.tally {
+                tally.handle_bytes(bytes, |made| note_latency(latency, now.since(made)));
+            }
             if count == 0 || (count < buffer.len() && !to_end) {
                 return goes_on(received);
             }
         }
     }
+}
+
+impl Check {
+    /// Whether the reader at this place looks at packets.
+    fn looks(self, place: usize) -> bool {
+        match self {
+            Self::Bytes => false,
+            Self::Packets { one_in } => place.is_multiple_of(one_in.max(1)),
+        }
+    }
+}
+
+/// For latencies up to a minute, to a tenth of a percent.
+fn latencies() -> Result<Histogram<u64>, BenchError> {
+    Ok(Histogram::new_with_max(LATENCY_MAX.as_nanos() as u64, 3)?)
+}
+
+fn note_latency(latency: &mut Histogram<u64>, took: Duration) {
+    latency.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
 }
 
 /// Whether a connection goes on after such a read.
@@ -297,7 +358,7 @@ mod tests {
 
     #[test]
     fn an_end_that_comes_with_the_last_bytes_is_seen() {
-        for check in [Check::Bytes, Check::Sequence] {
+        for check in [Check::Bytes, Check::Packets { one_in: 1 }] {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (mut server, _) = listener.accept().unwrap();

@@ -1,34 +1,64 @@
-//! The server that is measured, in a process of its own: this very program again, or a daemon that is named.
+//! The server that is measured, in a process of its own: this very program again, a daemon that is named, or a bare relay
+//! to measure them against.
 //!
-//! A program that wants the former calls [`serve_if_asked`] first in its `main`. Both take their configuration from the
-//! environment, and both are known to listen by the line that a daemon logs.
+//! Shardcast takes its configuration from the environment, and is known to listen by the line that a daemon logs.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use shardcast::Server;
 use shardcast::event::EventBus;
+use shardcast_platform::bare::{Floor, FloorDriver};
 
 use crate::BenchError;
 use crate::cost::{self, CpuTime};
+use crate::role::Role;
 
-/// Set for the process that is to be the server.
-const ASKED: &str = "SHARDCAST_BENCH_SERVER";
+/// How long a relay that says nothing may take until it listens, and how often it is tried.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+const LISTEN_RETRY: Duration = Duration::from_millis(10);
 /// What stands before the address in the line of a listener, and behind it.
 const LISTENER: [&str; 2] = ["listener opened on ", " (TCP)"];
 
-/// How the server is to run.
+/// What is measured.
+#[derive(Clone, Debug, Default)]
+pub enum Program {
+    /// Shardcast as it is built into this program.
+    #[default]
+    Own,
+    /// A Shardcast daemon.
+    Daemon(PathBuf),
+    /// The bare relay of this program.
+    Floor(FloorDriver),
+    /// Another bare relay: it is started with a port and `epoll` or `uring`, and says nothing.
+    OtherFloor(PathBuf, FloorDriver),
+}
+
+/// How the server is to run. What a bare relay does not have is nothing to it.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// The daemon's program; without one, this program is the server.
-    pub program: Option<PathBuf>,
+    /// The server.
+    pub program: Program,
     /// `driver`.
     pub driver: String,
     /// `shards`.
     pub shards: usize,
+    /// `gatherReaders`, if not its default.
+    pub gather_readers: Option<usize>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            program: Program::Own,
+            driver: "auto".to_owned(),
+            shards: 1,
+            gather_readers: None,
+        }
+    }
 }
 
 /// A running server. It is killed when this is dropped.
@@ -42,19 +72,8 @@ pub struct ServerProcess {
     pub resident_bytes: u64,
 }
 
-/// Is the server, if this process was started for that; then it does not return.
-pub fn serve_if_asked() {
-    if std::env::var_os(ASKED).is_none() {
-        return;
-    }
-    if let Err(error) = serve() {
-        eprintln!("server: {error}");
-        std::process::exit(1);
-    }
-    std::process::exit(0);
-}
-
-fn serve() -> Result<(), Box<dyn std::error::Error>> {
+/// Is Shardcast, until it is killed.
+pub(crate) fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let _limit = shardcast_platform::raise_descriptor_limit()?;
     let loaded = shardcast_config::parse(None, "", shardcast_config::environment())?;
     let server = Server::start(loaded.config, EventBus::default())?;
@@ -65,26 +84,46 @@ fn serve() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Is the bare relay, until its publisher leaves.
+pub(crate) fn serve_floor(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let [driver] = arguments else {
+        return Err("the driver".into());
+    };
+    let known = [FloorDriver::Epoll, FloorDriver::Uring];
+    let driver = known.into_iter().find(|known| name(*known) == driver);
+    let _limit = shardcast_platform::raise_descriptor_limit()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let floor = Floor::bind(address, driver.ok_or("no such driver")?)?;
+    println!("{}{}{}", LISTENER[0], floor.address()?, LISTENER[1]);
+    Ok(floor.serve()?)
+}
+
+fn name(driver: FloorDriver) -> &'static str {
+    match driver {
+        FloorDriver::Epoll => "epoll",
+        FloorDriver::Uring => "uring",
+    }
+}
+
 impl ServerProcess {
     /// Starts a server on a port that the system chooses, each shard on a CPU of its own, and waits until it listens.
     ///
     /// # Errors
     /// When it cannot be started, or ends instead of listening.
     pub fn start(options: &ServerOptions) -> Result<Self, BenchError> {
-        let own = std::env::current_exe()?;
-        let program = options.program.as_deref().unwrap_or(&own);
+        let port = free_port()?;
         let begin = Instant::now();
-        let mut child = command(program, options).spawn()?;
+        let mut child = command(options, port)?.spawn()?;
         let output = child.stdout.take().ok_or(BenchError::NotListening)?;
-        let listening = wait_listening(output);
+        let listening = match options.program {
+            Program::OtherFloor(..) => wait_connected(port),
+            _ => wait_listening(output),
+        };
         let started_in = begin.elapsed();
-        let address = match listening {
-            Some(address) => address,
-            None => {
-                child.kill()?;
-                child.wait()?;
-                return Err(BenchError::NotListening);
-            }
+        let Some(address) = listening else {
+            child.kill()?;
+            child.wait()?;
+            return Err(BenchError::NotListening);
         };
         let resident_bytes = cost::resident_bytes(child.id())?;
         Ok(Self {
@@ -126,17 +165,50 @@ impl Drop for ServerProcess {
     }
 }
 
-fn command(program: &Path, options: &ServerOptions) -> Command {
-    let mut command = Command::new(program);
+fn command(options: &ServerOptions, port: u16) -> Result<Command, BenchError> {
+    let mut command = match &options.program {
+        Program::Own => Role::Server.command()?,
+        Program::Daemon(program) | Program::OtherFloor(program, _) => Command::new(program),
+        Program::Floor(_) => Role::Floor.command()?,
+    };
+    match options.program {
+        Program::Own | Program::Daemon(_) => configure(&mut command, options),
+        Program::Floor(driver) => drop(command.arg(name(driver))),
+        Program::OtherFloor(_, driver) => drop(command.arg(port.to_string()).arg(name(driver))),
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    Ok(command)
+}
+
+fn configure(command: &mut Command, options: &ServerOptions) {
     command
-        .env(ASKED, "1")
         .env("MTX_RTSPADDRESS", format!("{}:0", Ipv4Addr::LOCALHOST))
         .env("MTX_DRIVER", &options.driver)
         .env("MTX_SHARDS", options.shards.to_string())
-        .env("MTX_PINCPUS", "yes")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    command
+        .env("MTX_PINCPUS", "yes");
+    if let Some(readers) = options.gather_readers {
+        command.env("MTX_GATHERREADERS", readers.to_string());
+    }
+}
+
+/// A port that nobody listens on just now, for a program that cannot be asked which one it has taken.
+fn free_port() -> Result<u16, BenchError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn wait_connected(port: u16) -> Option<SocketAddr> {
+    let (address, begin) = (
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        Instant::now(),
+    );
+    while begin.elapsed() < LISTEN_TIMEOUT {
+        if TcpStream::connect(address).is_ok() {
+            return Some(address);
+        }
+        std::thread::sleep(LISTEN_RETRY);
+    }
+    None
 }
 
 /// The address in the listener's line; the lines after it are read and dropped, so that the server never waits for us.

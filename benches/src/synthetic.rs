@@ -5,6 +5,8 @@
 
 use shardcast_protocol::container::rtp::framing::{INTERLEAVED_HEADER_BYTES, frame_header};
 
+use crate::stamp::Stamp;
+
 /// The stream's description, one video track. The parameter sets are those of a 320 × 240 clip.
 pub const SDP: &str = "v=0\r\n\
     o=- 0 0 IN IP4 127.0.0.1\r\n\
@@ -20,11 +22,11 @@ pub const SDP: &str = "v=0\r\n\
 /// The `control` attribute of the track of [`SDP`].
 pub const CONTROL: &str = "streamid=0";
 
-/// Bytes of a packet on the wire, interleaved header included: what the bare senders send, too.
+/// Bytes of a packet on the wire, interleaved header included, where nothing else is asked for.
 pub const PACKET_BYTES: usize = 1400;
 
 /// RTP header without extensions (RFC 3550, section 5.1).
-const RTP_HEADER_BYTES: usize = 12;
+pub(crate) const RTP_HEADER_BYTES: usize = 12;
 const PAYLOAD_TYPE: u8 = 96;
 const MARKER: u8 = 0x80;
 /// Types of a slice of a key picture, of any other, and of a fragment (RFC 6184, sections 5.2 and 5.8).
@@ -35,6 +37,8 @@ const FU_START: u8 = 0x80;
 const FU_END: u8 = 0x40;
 /// `nal_ref_idc` of every NAL unit: all are referenced.
 const REFERENCED: u8 = 0x60;
+/// Slice data without start codes in it.
+const FILLER: u8 = 0x55;
 /// 90 kHz at 30 frames a second.
 const TICKS_PER_FRAME: u32 = 3000;
 
@@ -42,16 +46,19 @@ const TICKS_PER_FRAME: u32 = 3000;
 #[derive(Debug)]
 pub struct Source {
     gop_frames: u64,
+    packet_bytes: usize,
     frame: u64,
     sequence_number: u16,
 }
 
 impl Source {
-    /// A stream whose every `gop_frames`-th frame is a key frame, from the first on.
+    /// A stream of packets of so many bytes, 64 at least, whose every `gop_frames`-th frame is a key frame, from the first
+    /// on.
     #[must_use]
-    pub fn new(gop_frames: u64) -> Self {
+    pub fn new(gop_frames: u64, packet_bytes: usize) -> Self {
         Self {
             gop_frames,
+            packet_bytes: packet_bytes.max(64),
             frame: 0,
             sequence_number: 0,
         }
@@ -63,7 +70,7 @@ impl Source {
         self.frame.is_multiple_of(self.gop_frames)
     }
 
-    /// Writes the next frame's packets, at least one, to the end of `out`.
+    /// Writes the next frame's packets, at least one, to the end of `out`. They carry no moment yet.
     pub fn write_frame(&mut self, packets: usize, out: &mut Vec<u8>) {
         let kind = if self.is_key_next() {
             NAL_IDR
@@ -80,19 +87,19 @@ impl Source {
             if is_last {
                 fragment |= FU_END;
             }
-            let end = out.len() + PACKET_BYTES - INTERLEAVED_HEADER_BYTES - RTP_HEADER_BYTES;
+            let end = out.len() + self.packet_bytes - INTERLEAVED_HEADER_BYTES - RTP_HEADER_BYTES;
             match packets {
-                1 => out.push(REFERENCED | kind),
+                1 => out.extend_from_slice(&[REFERENCED | kind, FILLER]),
                 _ => out.extend_from_slice(&[REFERENCED | NAL_FU_A, fragment]),
             }
-            // Slice data without start codes in it.
-            out.resize(end, 0x55);
+            out.extend_from_slice(&Stamp::default().to_bytes());
+            out.resize(end, FILLER);
         }
         self.frame += 1;
     }
 
     fn write_header(&mut self, is_last: bool, out: &mut Vec<u8>) {
-        let length = PACKET_BYTES - INTERLEAVED_HEADER_BYTES;
+        let length = self.packet_bytes - INTERLEAVED_HEADER_BYTES;
         let length = u16::try_from(length).expect("a packet is below 64 KiB");
         // The timestamp wraps after 13 hours, as RTP's does.
         let timestamp = (self.frame as u32).wrapping_mul(TICKS_PER_FRAME);
@@ -155,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_key_frame_has_packets_of_one_size_and_ends_with_the_marker() {
-        let (mut source, mut out) = (Source::new(30), Vec::new());
+        let (mut source, mut out) = (Source::new(30, PACKET_BYTES), Vec::new());
         source.write_frame(10, &mut out);
         assert_eq!(out.len(), 10 * PACKET_BYTES);
         let markers = out

@@ -3,19 +3,20 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use shardcast_benches::BenchError;
+use shardcast_benches::broadcast::{Broadcast, Rhythm};
 use shardcast_benches::fanout::Cpus;
-use shardcast_benches::peer::{self, Publisher};
+use shardcast_benches::peer;
 use shardcast_benches::readers::{Check, Readers, Received};
-use shardcast_benches::server::{ServerOptions, ServerProcess, serve_if_asked};
-use shardcast_benches::synthetic::{Pace, Source};
+use shardcast_benches::role;
+use shardcast_benches::server::{Program, ServerOptions, ServerProcess};
 
-/// Frames per second, and frames of a group of pictures: two seconds.
-const FRAMES_PER_SECOND: u32 = 30;
-const GOP_FRAMES: u64 = 60;
+/// After the last packet is due, for what is under way.
+const DRAIN: Duration = Duration::from_millis(300);
 
 /// Publishes a stream and reads it many times.
 #[derive(Debug, Parser)]
@@ -38,13 +39,16 @@ struct Options {
     /// Bit rate of the stream on the wire, in Mbit/s
     #[arg(long, default_value_t = 2.0)]
     mbit: f64,
+    /// From one packet of a frame to the next, in microseconds; 0 sends each frame at once
+    #[arg(long, default_value_t = 0)]
+    gap: u64,
     /// How long to publish
     #[arg(long, default_value_t = 60)]
-    seconds: u32,
+    seconds: u64,
 }
 
 fn main() -> ExitCode {
-    serve_if_asked();
+    role::play_if_asked();
     match run(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -65,14 +69,20 @@ fn run(options: &Options) -> Result<bool, BenchError> {
         (None, None) => return Err(BenchError::NotListening),
     };
     let address = peer::address_of(&url)?;
-    let publisher = Publisher::start(address, &url)?;
-    let mut readers = Readers::connect(address, &url, options.readers, Check::Sequence)?;
+    let rhythm = Rhythm {
+        bits_per_second: options.mbit * 1e6,
+        gap: (options.gap > 0).then(|| Duration::from_micros(options.gap)),
+    };
+    let broadcast = Broadcast::start(address, &url, rhythm)?;
+    let check = Check::Packets { one_in: 1 };
+    let mut readers = Readers::connect(address, &url, options.readers, check)?;
     println!("{} readers play {url}", options.readers);
     let before = server.as_ref().map(ServerProcess::cpu_time).transpose()?;
     let begin = Instant::now();
-    let (published, closed) = publish(options, publisher, &mut readers)?;
+    let (published, closed) = publish(options, broadcast, &mut readers)?;
     let received = readers.received();
     report(&received, published, closed, begin.elapsed());
+    report_latency(&readers);
     if let (Some(server), Some(before)) = (&server, before) {
         let cpu = server.cpu_time()? - before;
         report_cost(server, cpu.shards, received.packets, begin.elapsed())?;
@@ -86,14 +96,12 @@ fn start_server(options: &Options) -> Result<Option<ServerProcess>, BenchError> 
         return Ok(None);
     }
     let server = ServerOptions {
-        program: options.server.clone(),
+        program: options.server.clone().map_or(Program::Own, Program::Daemon),
         driver: options.driver.clone(),
         shards: options.shards,
+        gather_readers: None,
     };
-    let server = match options.shards {
-        1 => Cpus::choose().start_server(&server)?,
-        _ => ServerProcess::start(&server)?,
-    };
+    let server = Cpus::choose().start_server(&server)?;
     println!(
         "start to listening {:.1} ms, resident memory at rest {:.1} MiB",
         server.started_in.as_secs_f64() * 1e3,
@@ -105,24 +113,18 @@ fn start_server(options: &Options) -> Result<Option<ServerProcess>, BenchError> 
 /// Publishes at the stream's pace while the readers read; packets published, and readers closed before the stream's end.
 fn publish(
     options: &Options,
-    mut publisher: Publisher,
+    mut broadcast: Broadcast,
     readers: &mut Readers,
 ) -> Result<(u64, usize), BenchError> {
-    let frames = options.seconds * FRAMES_PER_SECOND;
-    let mut source = Source::new(GOP_FRAMES);
-    let mut pace = Pace::new(options.mbit * 1e6, f64::from(FRAMES_PER_SECOND));
-    let (mut published, mut out, begin) = (0, Vec::new(), Instant::now());
-    for frame in 0..frames {
-        let packets = pace.next_packets(source.is_key_next(), GOP_FRAMES);
-        out.clear();
-        source.write_frame(packets, &mut out);
-        publisher.send(&out)?;
-        published += packets as u64;
-        let next = Duration::from_secs(1) * (frame + 1) / FRAMES_PER_SECOND;
-        readers.read_until(begin + next)?;
-    }
+    let duration = Duration::from_secs(options.seconds);
+    let published = thread::scope(|scope| {
+        let end = Instant::now() + duration + DRAIN;
+        let sending = scope.spawn(|| broadcast.send_for(duration));
+        readers.read_until(end)?;
+        sending.join().map_err(|_| BenchError::Panicked)?
+    })?;
     let closed = readers.received().closed;
-    publisher.teardown()?;
+    broadcast.teardown()?;
     readers.read_to_end()?;
     Ok((published, closed))
 }
@@ -136,6 +138,17 @@ fn report(received: &Received, published: u64, closed: usize, took: Duration) {
     println!("readers with garbage   {}", received.broken);
     println!("closed before the end  {closed}");
     println!("seconds                {:.1}", took.as_secs_f64());
+}
+
+fn report_latency(readers: &Readers) {
+    let latency = |quantile| readers.latency().value_at_quantile(quantile) as f64 / 1e6;
+    println!(
+        "latency in ms          p50 {:.2}, p99 {:.2}, p99.9 {:.2}, max {:.2}",
+        latency(0.5),
+        latency(0.99),
+        latency(0.999),
+        latency(1.0)
+    );
 }
 
 fn report_cost(

@@ -1,0 +1,64 @@
+//! What the server costs as a multiple of something else that does the same in the same run: bare system calls, a bare
+//! relay, or itself in another shape.
+//!
+//! Every comparison alternates between its two sides, prints the median of each with the spread, and the ratio of the
+//! medians. With bounds given, a ratio above its bound makes the exit status 1.
+
+mod fanout;
+mod neighbours;
+mod relay;
+mod table;
+mod twins;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use shardcast_benches::{BenchError, role};
+
+/// Takes the server's cost as a multiple of something else that does the same.
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(subcommand)]
+    comparison: Comparison,
+}
+
+#[derive(Debug, Subcommand)]
+enum Comparison {
+    /// Fan-out against a bare sender: CPU time per packet and reader
+    Limit(fanout::LimitOptions),
+    /// Readers spread over two shards against all on the owner's: CPU time per packet and reader
+    Shards(fanout::ShardsOptions),
+    /// A whole server under a stream against a bare relay: CPU time and latency
+    Floor(relay::Options),
+    /// A path with few readers beside one with many on the same shard: latency
+    Neighbours(neighbours::Options),
+    /// The bare sender and the bare relay against other programs that do the same
+    Twins(twins::Options),
+}
+
+fn main() -> ExitCode {
+    role::play_if_asked();
+    match run(&Options::parse().comparison) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("ratio: above the bound");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("ratio: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all is within its bounds.
+fn run(comparison: &Comparison) -> Result<bool, BenchError> {
+    let _limit = shardcast_platform::raise_descriptor_limit()?;
+    match comparison {
+        Comparison::Limit(options) => fanout::compare_with_limit(options),
+        Comparison::Shards(options) => fanout::compare_shards(options),
+        Comparison::Floor(options) => relay::compare(options),
+        Comparison::Neighbours(options) => neighbours::compare(options),
+        Comparison::Twins(options) => twins::compare(options),
+    }
+}
