@@ -19,6 +19,7 @@ pub mod stamp;
 pub mod summary;
 pub mod synthetic;
 pub mod tally;
+pub mod thread_time;
 
 use std::io;
 
