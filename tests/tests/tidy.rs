@@ -16,7 +16,7 @@ const FILE_LINES_MAX: usize = 900;
 const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 
 /// Files that may put a thread to sleep, each with its reason.
-const SLEEPERS: [(&str, &str); 2] = [
+const SLEEPERS: [(&str, &str); 4] = [
     (
         "tests/src/wait.rs",
         "asks again until a condition holds that nobody announces",
@@ -24,6 +24,14 @@ const SLEEPERS: [(&str, &str); 2] = [
     (
         "runtime/src/last_words.rs",
         "is the deadline of a process that ends, on a thread of its own",
+    ),
+    (
+        "benches/src/broadcast.rs",
+        "sends each packet when it is due, as a publisher does",
+    ),
+    (
+        "benches/src/server.rs",
+        "tries to connect to a relay that does not say when it listens",
     ),
 ];
 

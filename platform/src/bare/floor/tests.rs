@@ -1,3 +1,5 @@
+//! A publisher and readers of the floor, over loopback.
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread::JoinHandle;
