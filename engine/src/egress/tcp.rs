@@ -3,7 +3,6 @@
 //! A reader with the usual channels takes each batch as one slice. For other channels the shard keeps up to four more
 //! images; beyond those a reader gets wire headers of its own in front of shared payloads.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,6 +76,12 @@ impl TcpQueue {
             packets_taken: 0,
             reports_due: Some(begin),
         }
+    }
+
+    /// Whether [`Self::fill`] could find something else than [`Fill::Empty`].
+    #[must_use]
+    pub fn has_news(&self, log: &Log) -> bool {
+        !self.cursor.is_at_head(log) || log.ended().is_some()
     }
 
     /// Takes what there is into `gather`, up to [`WRITE_BYTES_MAX`].
@@ -195,7 +200,7 @@ fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<
 
 /// Headers of this reader's own, in one piece of memory, each before the payload that all share.
 fn take_with_headers(
-    batch: &Rc<LocalBatch>,
+    batch: &LocalBatch,
     from: u32,
     channels: &ChannelMap,
     gather: &mut Gather,

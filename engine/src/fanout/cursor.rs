@@ -119,6 +119,12 @@ impl Cursor {
         }
     }
 
+    /// Whether the reader has taken all that is here and only waits for more.
+    #[must_use]
+    pub fn is_at_head(&self, log: &Log) -> bool {
+        matches!(self.place, Place::At(position) if position.entry >= log.head())
+    }
+
     /// What to take next. Jumps first if the policy says so; [`Self::poll_drop`] tells of that.
     pub fn next<'log>(&mut self, log: &'log Log, now: Instant) -> Next<'log> {
         if let Some(too_slow) = self.apply_policy(log, now) {

@@ -82,7 +82,8 @@ impl VariantImage {
 pub struct LocalBatch {
     shared: Arc<Batch>,
     runs: SmallVec<[Slice; 1]>,
-    variants: [OnceCell<VariantImage>; VARIANTS_MAX],
+    /// Only a stream with unusual channels has room for them.
+    variants: OnceCell<Box<[OnceCell<VariantImage>; VARIANTS_MAX]>>,
 }
 
 impl LocalBatch {
@@ -97,7 +98,7 @@ impl LocalBatch {
         Self {
             shared,
             runs,
-            variants: Default::default(),
+            variants: OnceCell::new(),
         }
     }
 
@@ -149,7 +150,8 @@ impl LocalBatch {
     /// The image for the map that the log keeps under this index, built for its first reader.
     #[must_use]
     pub fn variant(&self, index: usize, map: &ChannelMap) -> &VariantImage {
-        self.variants[index].get_or_init(|| VariantImage::build(&self.shared, map))
+        let variants = self.variants.get_or_init(Box::default);
+        variants[index].get_or_init(|| VariantImage::build(&self.shared, map))
     }
 }
 

@@ -5,7 +5,6 @@
 //! after it, which then begins at a start point.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,7 +57,7 @@ pub struct Position {
 #[derive(Debug)]
 pub struct Entry {
     /// The batch.
-    pub batch: Rc<LocalBatch>,
+    pub batch: LocalBatch,
     /// Bytes of the log's life up to and with this entry.
     pub end: u64,
     /// When the batch's first packet was read.
@@ -134,7 +133,7 @@ impl Log {
             self.is_open_after(&batch),
         );
         let resume_at = if follows { None } else { own_start };
-        let batch = Rc::new(LocalBatch::new(batch));
+        let batch = LocalBatch::new(batch);
         self.entries.push_back(Entry {
             batch,
             end,
@@ -350,8 +349,8 @@ impl Log {
             {
                 self.starts.pop_front();
             }
-            if let Some(batch) = oldest.and_then(|entry| Rc::try_unwrap(entry.batch).ok()) {
-                evict(batch);
+            if let Some(entry) = oldest {
+                evict(entry.batch);
             }
         }
     }
