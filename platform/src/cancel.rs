@@ -106,6 +106,49 @@ impl Drop for Cancelled<'_> {
     }
 }
 
+/// The place of a task that does one operation after the other, each with the same `Cancel`: it is
+/// kept from one to the next.
+#[cfg(any(unix, feature = "windows-monoio"))]
+#[derive(Default)]
+pub(crate) struct Parking(Option<Parked>);
+
+#[cfg(any(unix, feature = "windows-monoio"))]
+struct Parked {
+    shared: Rc<Shared>,
+    key: usize,
+    waker: Waker,
+}
+
+#[cfg(any(unix, feature = "windows-monoio"))]
+impl Parking {
+    /// Whether `cancel` has been raised. Otherwise `waker` is woken when it is.
+    pub(crate) fn is_raised(&mut self, cancel: &Cancel, waker: &Waker) -> bool {
+        let is_kept = self.0.as_ref().is_some_and(|parked| {
+            Rc::ptr_eq(&parked.shared, &cancel.shared) && parked.waker.will_wake(waker)
+        });
+        if !is_kept && !cancel.is_cancelled() {
+            // The old place is given up first.
+            self.0 = None;
+            self.0 = Some(Parked {
+                key: cancel.shared.waiting.borrow_mut().park(None, waker),
+                shared: Rc::clone(&cancel.shared),
+                waker: waker.clone(),
+            });
+        }
+        cancel.is_cancelled()
+    }
+}
+
+#[cfg(any(unix, feature = "windows-monoio"))]
+impl Drop for Parked {
+    fn drop(&mut self) {
+        // Raising it emptied the list, and no key is handed out after that.
+        if !self.shared.cancelled.get() {
+            self.shared.waiting.borrow_mut().leave(self.key);
+        }
+    }
+}
+
 impl Waiting {
     fn park(&mut self, key: Option<usize>, waker: &Waker) -> usize {
         let key = key.or_else(|| self.free.pop()).unwrap_or(self.wakers.len());
@@ -130,6 +173,12 @@ impl Waiting {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    impl Shared {
+        fn parked(&self) -> usize {
+            self.waiting.borrow().wakers.iter().flatten().count()
+        }
+    }
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
@@ -159,6 +208,25 @@ mod tests {
         assert!(Pin::new(&mut first).poll(&mut context).is_ready());
         assert!(Pin::new(&mut second).poll(&mut context).is_ready());
         assert!(cancel.clone().is_cancelled());
+    }
+
+    #[cfg(any(unix, feature = "windows-monoio"))]
+    #[test]
+    fn a_place_is_kept_until_the_task_or_the_cancel_changes() {
+        let wakers: [Waker; 2] = std::array::from_fn(|_| Arc::new(Counter::default()).into());
+        let cancels = [Cancel::new(), Cancel::new()];
+        let places = || cancels.each_ref().map(|cancel| cancel.shared.parked());
+        let mut parking = Parking::default();
+        for waker in [&wakers[0], &wakers[0], &wakers[1]] {
+            assert!(!parking.is_raised(&cancels[0], waker));
+            assert_eq!(places(), [1, 0]);
+        }
+        assert!(!parking.is_raised(&cancels[1], &wakers[1]));
+        assert_eq!(places(), [0, 1]);
+        cancels[1].cancel();
+        assert!(parking.is_raised(&cancels[1], &wakers[1]));
+        drop(parking);
+        assert_eq!(places(), [0, 0]);
     }
 
     #[test]

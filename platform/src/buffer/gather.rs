@@ -1,8 +1,9 @@
 //! The slices of one vectored write, and the array through which the kernel finds them.
 //!
 //! A reader keeps one `Gather`, fills it from its log, lends it to `write` and gets it back without
-//! what the socket accepted. The array lives on the heap, because an operation is moved after it
-//! has been submitted; both lists keep their memory, so nothing is allocated after warm-up.
+//! what the socket accepted. It is one pointer, because it passes through many hands on its way to
+//! the kernel and back. Most writes are one slice, which lies beside the rest of it; longer lists
+//! keep their memory, so nothing is allocated after warm-up.
 
 use std::collections::VecDeque;
 
@@ -13,18 +14,22 @@ pub const GATHER_SLICES_MAX: usize = 1024;
 
 /// Slices for one vectored write, in order.
 #[derive(Default)]
-pub struct Gather {
-    slices: VecDeque<Slice>,
+pub struct Gather(Box<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    /// None only when nothing is queued.
+    front: Option<Slice>,
+    /// What follows it.
+    rest: VecDeque<Slice>,
     bytes: usize,
-    /// One entry per slice behind the first `written` ones, which are gone.
+    /// Memory of the array for the kernel, which is made anew for each write that needs one.
     #[cfg(unix)]
     vectors: Vec<libc::iovec>,
-    #[cfg(unix)]
-    written: usize,
 }
 
 impl Gather {
-    /// An empty gather; it allocates with the first push.
+    /// An empty gather.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -38,32 +43,34 @@ impl Gather {
         if slice.is_empty() {
             return Ok(());
         }
-        if self.slices.len() == GATHER_SLICES_MAX {
+        if self.len() == GATHER_SLICES_MAX {
             return Err(slice);
         }
-        self.bytes += slice.len();
-        #[cfg(unix)]
-        self.push_vector(&slice);
-        self.slices.push_back(slice);
+        let queue = &mut *self.0;
+        queue.bytes += slice.len();
+        match queue.front {
+            None => queue.front = Some(slice),
+            Some(_) => queue.rest.push_back(slice),
+        }
         Ok(())
     }
 
     /// Slices left.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slices.len()
+        usize::from(self.0.front.is_some()) + self.0.rest.len()
     }
 
     /// Whether everything has been written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slices.is_empty()
+        self.0.front.is_none()
     }
 
     /// Bytes left.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.0.bytes
     }
 
     /// Drops the first `count` bytes: whole slices, and the front of the one after them.
@@ -71,79 +78,56 @@ impl Gather {
     /// # Panics
     /// When there are fewer.
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.bytes, "advanced beyond the gather");
-        self.bytes -= count;
+        let queue = &mut *self.0;
+        assert!(count <= queue.bytes, "advanced beyond the gather");
+        queue.bytes -= count;
         let mut left = count;
         while left > 0 {
-            let front = self
-                .slices
-                .front_mut()
-                .expect("bytes counts the slices' bytes");
+            let front = queue.front.as_mut();
+            let front = front.expect("bytes counts the slices' bytes");
             if front.len() > left {
-                front.advance(left);
-                #[cfg(unix)]
-                self.refresh_front_vector();
-                break;
+                return front.advance(left);
             }
             left -= front.len();
-            self.slices.pop_front();
-            #[cfg(unix)]
-            self.drop_front_vector();
+            queue.front = queue.rest.pop_front();
         }
     }
 
     /// Drops everything; the memory of the lists stays.
     pub fn clear(&mut self) {
-        self.slices.clear();
-        self.bytes = 0;
-        #[cfg(unix)]
-        {
-            self.vectors.clear();
-            self.written = 0;
-        }
+        self.0.front = None;
+        self.0.rest.clear();
+        self.0.bytes = 0;
     }
 
     /// The first slice, which alone is a plain send.
     #[cfg(any(unix, feature = "windows-monoio"))]
     pub(crate) fn front(&self) -> Option<&Slice> {
-        self.slices.front()
+        self.0.front.as_ref()
     }
 
-    /// The slices in order, for backends that build an array of their own.
-    #[cfg(all(windows, not(feature = "windows-monoio")))]
+    /// The slices in order.
+    #[cfg(any(unix, not(feature = "windows-monoio")))]
     pub(crate) fn slices(&self) -> impl Iterator<Item = &Slice> {
-        self.slices.iter()
+        self.0.front.iter().chain(&self.0.rest)
     }
 }
 
 #[cfg(unix)]
 impl Gather {
-    /// One entry per slice left. It stays valid, and at its address when the gather is moved,
-    /// until the gather is changed.
-    pub(crate) fn vectors(&self) -> &[libc::iovec] {
-        &self.vectors[self.written..]
+    /// Makes the array for the kernel: one entry per slice left. It stays valid, and at its address
+    /// when the gather is moved, until the gather is changed.
+    pub(crate) fn vectors(&mut self) -> &[libc::iovec] {
+        let mut vectors = std::mem::take(&mut self.0.vectors);
+        vectors.clear();
+        vectors.extend(self.slices().map(vector_of));
+        self.0.vectors = vectors;
+        &self.0.vectors
     }
 
-    fn push_vector(&mut self, slice: &Slice) {
-        if self.written > 0 && self.vectors.len() >= GATHER_SLICES_MAX {
-            self.vectors.drain(..self.written);
-            self.written = 0;
-        }
-        self.vectors.push(vector_of(slice));
-    }
-
-    fn refresh_front_vector(&mut self) {
-        if let Some(front) = self.slices.front() {
-            self.vectors[self.written] = vector_of(front);
-        }
-    }
-
-    fn drop_front_vector(&mut self) {
-        self.written += 1;
-        if self.slices.is_empty() {
-            self.vectors.clear();
-            self.written = 0;
-        }
+    /// The array as it was made last.
+    pub(crate) fn made_vectors(&self) -> &[libc::iovec] {
+        &self.0.vectors
     }
 }
 
@@ -159,7 +143,7 @@ impl std::fmt::Debug for Gather {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gather")
             .field("slices", &self.len())
-            .field("bytes", &self.bytes)
+            .field("bytes", &self.bytes())
             .finish()
     }
 }
@@ -180,7 +164,7 @@ mod tests {
     }
 
     #[cfg(unix)]
-    fn through_vectors(gather: &Gather) -> Vec<u8> {
+    fn through_vectors(gather: &mut Gather) -> Vec<u8> {
         let mut bytes = Vec::new();
         for vector in gather.vectors() {
             // SAFETY: the gather keeps the slice that the entry describes.
@@ -197,9 +181,9 @@ mod tests {
         for count in 0..=9 {
             let mut gather = gather(&[b"abc", b"", b"defg", b"hi"]);
             gather.advance(count);
-            assert_eq!(through_vectors(&gather), &b"abcdefghi"[count..]);
+            assert_eq!(through_vectors(&mut gather), &b"abcdefghi"[count..]);
             assert_eq!(gather.bytes(), 9 - count);
-            assert_eq!(gather.len(), gather.vectors().len());
+            assert_eq!(gather.len(), gather.made_vectors().len());
         }
     }
 
@@ -214,8 +198,8 @@ mod tests {
             let front = gather.front().expect("one is left").len();
             gather.advance(front);
         }
-        assert_eq!(through_vectors(&gather), b"yz");
-        assert!(gather.vectors.capacity() <= 2 * GATHER_SLICES_MAX);
+        assert_eq!(through_vectors(&mut gather), b"yz");
+        assert!(gather.0.rest.capacity() <= 2 * GATHER_SLICES_MAX);
     }
 
     #[test]

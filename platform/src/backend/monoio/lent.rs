@@ -56,6 +56,14 @@ impl<B> Lent<B> {
     }
 }
 
+#[cfg(unix)]
+impl Lent<Gather> {
+    /// To be called before the operation begins that sends more than the first slice.
+    pub(super) fn make_vectors(&mut self) {
+        self.buffer.vectors();
+    }
+}
+
 // SAFETY: the spare capacity lies on the heap and stays where it is while the slab is moved;
 // nobody else touches it while the operation owns the slab.
 unsafe impl IoBufMut for Lent<Slab> {
@@ -86,15 +94,15 @@ unsafe impl IoBuf for Lent<Gather> {
     }
 }
 
-// SAFETY: the array lies on the heap, unchanged while the operation owns the gather, and so do the
-// chunks that it describes.
+// SAFETY: the array is made just before the operation begins. It lies on the heap, unchanged while
+// the operation owns the gather, and so do the chunks that it describes.
 #[cfg(unix)]
 unsafe impl IoVecBuf for Lent<Gather> {
     fn read_iovec_ptr(&self) -> *const libc::iovec {
-        self.buffer.vectors().as_ptr()
+        self.buffer.made_vectors().as_ptr()
     }
 
     fn read_iovec_len(&self) -> usize {
-        self.buffer.vectors().len()
+        self.buffer.made_vectors().len()
     }
 }

@@ -23,7 +23,7 @@ use socket2::SockRef;
 use super::event_loop::wants_blocking_sockets;
 use super::lent::Lent;
 use crate::buffer::{Gather, Slab};
-use crate::cancel::{Cancel, Cancelled, Outcome};
+use crate::cancel::{Cancel, Outcome, Parking};
 
 /// What both halves and every operation in flight share.
 pub(super) struct Socket {
@@ -34,12 +34,19 @@ pub(super) struct Socket {
 
 pub(crate) struct ReadHalf {
     socket: Rc<Socket>,
-    canceller: Option<Canceller>,
+    cancelling: Cancelling,
 }
 
 pub(crate) struct WriteHalf {
     socket: Rc<Socket>,
-    canceller: Option<Canceller>,
+    cancelling: Cancelling,
+}
+
+/// What a direction keeps from one operation that can be cancelled to the next.
+#[derive(Default)]
+struct Cancelling {
+    canceller: Canceller,
+    parking: Parking,
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<(ReadHalf, WriteHalf)> {
@@ -84,13 +91,13 @@ fn halves(stream: monoio::net::TcpStream) -> (ReadHalf, WriteHalf) {
     });
     let read = ReadHalf {
         socket: Rc::clone(&socket),
-        canceller: None,
+        cancelling: Cancelling::default(),
     };
     (
         read,
         WriteHalf {
             socket,
-            canceller: None,
+            cancelling: Cancelling::default(),
         },
     )
 }
@@ -155,12 +162,11 @@ impl ReadHalf {
         if self.socket.reading.replace(true) {
             return (Outcome::Done(Err(dropped_before())), slab);
         }
-        let canceller = self.canceller.get_or_insert_with(Canceller::new);
         // SAFETY: `reading` says that no other read is in flight.
         let stream = unsafe { self.socket.stream() };
         let lent = Lent::new(slab, &self.socket);
-        let operation = stream.cancelable_read(lent, canceller.handle());
-        let (result, lent) = Cancellable::new(operation, canceller, cancel).await;
+        let operation = stream.cancelable_read(lent, self.cancelling.handle());
+        let (result, lent) = Cancellable::new(operation, &mut self.cancelling, cancel).await;
         self.socket.reading.set(false);
         (outcome(result, cancel), lent.into_buffer())
     }
@@ -196,18 +202,17 @@ impl WriteHalf {
         if self.socket.writing.replace(true) {
             return (Outcome::Done(Err(dropped_before())), gather);
         }
-        let canceller = self.canceller.get_or_insert_with(Canceller::new);
         // SAFETY: `writing` says that no other write is in flight.
         let stream = unsafe { self.socket.stream() };
         let one = is_plain_send(&gather);
         let lent = Lent::new(gather, &self.socket);
-        let handle = canceller.handle();
+        let handle = self.cancelling.handle();
         let (result, lent) = if one {
             let operation = stream.cancelable_write(lent, handle);
-            Cancellable::new(operation, canceller, cancel).await
+            Cancellable::new(operation, &mut self.cancelling, cancel).await
         } else {
             let operation = write_vectored_or(stream, lent, handle);
-            Cancellable::new(operation, canceller, cancel).await
+            Cancellable::new(operation, &mut self.cancelling, cancel).await
         };
         self.socket.writing.set(false);
         (outcome(result, cancel), lent.into_buffer())
@@ -226,17 +231,19 @@ fn is_plain_send(gather: &Gather) -> bool {
 #[cfg(unix)]
 fn write_vectored(
     stream: &mut monoio::net::TcpStream,
-    lent: Lent<Gather>,
+    mut lent: Lent<Gather>,
 ) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
+    lent.make_vectors();
     stream.writev(lent)
 }
 
 #[cfg(unix)]
 fn write_vectored_or(
     stream: &mut monoio::net::TcpStream,
-    lent: Lent<Gather>,
+    mut lent: Lent<Gather>,
     handle: CancelHandle,
 ) -> impl Future<Output = BufResult<usize, Lent<Gather>>> {
+    lent.make_vectors();
     stream.cancelable_writev(lent, handle)
 }
 
@@ -259,22 +266,35 @@ fn write_vectored_or(
     stream.cancelable_write(lent, handle)
 }
 
+impl Cancelling {
+    fn handle(&self) -> CancelHandle {
+        self.canceller.handle()
+    }
+
+    /// What the operations in flight were registered with is used up; a new one takes its place.
+    fn cancel(&mut self) {
+        self.canceller = std::mem::take(&mut self.canceller).cancel();
+    }
+}
+
 pin_project! {
     /// An operation that is asked to end once a `Cancel` is raised, and then awaited.
     struct Cancellable<'a, F> {
         #[pin]
         operation: F,
-        cancelled: Option<Cancelled<'a>>,
-        canceller: &'a mut Canceller,
+        cancel: &'a Cancel,
+        cancelling: &'a mut Cancelling,
+        is_cancelled: bool,
     }
 }
 
 impl<'a, F> Cancellable<'a, F> {
-    fn new(operation: F, canceller: &'a mut Canceller, cancel: &'a Cancel) -> Self {
+    fn new(operation: F, cancelling: &'a mut Cancelling, cancel: &'a Cancel) -> Self {
         Self {
             operation,
-            cancelled: Some(cancel.cancelled()),
-            canceller,
+            cancel,
+            cancelling,
+            is_cancelled: false,
         }
     }
 }
@@ -287,16 +307,12 @@ impl<F: Future> Future for Cancellable<'_, F> {
         if let Poll::Ready(output) = this.operation.as_mut().poll(context) {
             return Poll::Ready(output);
         }
-        let Some(cancelled) = this.cancelled.as_mut() else {
-            return Poll::Pending;
-        };
-        if Pin::new(cancelled).poll(context).is_pending() {
+        let waker = context.waker();
+        if *this.is_cancelled || !this.cancelling.parking.is_raised(this.cancel, waker) {
             return Poll::Pending;
         }
-        *this.cancelled = None;
-        // What the operation was registered with is used up; a new one takes its place.
-        let canceller = std::mem::take(&mut **this.canceller);
-        **this.canceller = canceller.cancel();
+        *this.is_cancelled = true;
+        this.cancelling.cancel();
         // epoll's operations end at once.
         this.operation.poll(context)
     }
