@@ -77,23 +77,21 @@ pub fn serve(shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
         peer,
         shard: shard.id().index(),
     });
-    spawn(
-        shard,
-        session.clone(),
-        rtsp::serve(shard.clone(), session, stream),
-    );
+    spawn(shard, &session, rtsp::serve(shard, &session, stream));
 }
 
 /// Runs a session's future; its end or panic takes the session out of the shard's table.
 pub(super) fn spawn(
     shard: &Rc<Shard>,
-    session: Rc<SessionHandle>,
+    session: &Rc<SessionHandle>,
     run: impl Future<Output = SessionEnd> + 'static,
 ) {
     shard.sessions.insert(session.clone());
     shard.server.add_load(shard.id());
     let (task_shard, panic_shard) = (shard.clone(), shard.clone());
-    let (id, peer) = (session.id, session.peer);
+    let (id, peer, session) = (session.id, session.peer, session.clone());
+    // What an `async` block takes in and awaits is held there twice; this way that is a pointer.
+    let run = Box::pin(run);
     let task = async move {
         let reason = run.await;
         finish(&task_shard, id, peer, reason);

@@ -51,18 +51,22 @@ pub trait Transport: Source + Sink + Sized {
 }
 
 impl Source for TcpStream {
-    async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
-        Self::read_or(self, slab, cancel).await
+    fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> impl Future<Output = (Outcome, Slab)> {
+        Self::read_or(self, slab, cancel)
     }
 }
 
 impl Sink for TcpStream {
-    async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
-        Self::write_or(self, gather, cancel).await
+    fn write_or(
+        &mut self,
+        gather: Gather,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Gather)> {
+        Self::write_or(self, gather, cancel)
     }
 
-    async fn shutdown_write(&mut self) -> io::Result<()> {
-        Self::shutdown_write(self).await
+    fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>> {
+        Self::shutdown_write(self)
     }
 }
 
@@ -88,17 +92,21 @@ impl Transport for TcpStream {
 }
 
 impl Source for ReadHalf {
-    async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
-        Self::read_or(self, slab, cancel).await
+    fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> impl Future<Output = (Outcome, Slab)> {
+        Self::read_or(self, slab, cancel)
     }
 }
 
 impl Sink for WriteHalf {
-    async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
-        Self::write_or(self, gather, cancel).await
+    fn write_or(
+        &mut self,
+        gather: Gather,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Gather)> {
+        Self::write_or(self, gather, cancel)
     }
 
-    async fn shutdown_write(&mut self) -> io::Result<()> {
-        Self::shutdown_write(self).await
+    fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>> {
+        Self::shutdown_write(self)
     }
 }

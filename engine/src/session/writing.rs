@@ -1,5 +1,7 @@
 //! Writes of a session, watched by its deadlines.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use shardcast_platform::{Gather, Outcome, Slab, Slice};
 
@@ -8,7 +10,7 @@ use crate::event::SessionEnd;
 use crate::record::Count;
 use crate::shard::SessionHandle;
 
-/// Writes all of `gather`, one write after the other. What was accepted is counted.
+/// Writes all of `gather`, one write after the other; the first begins at `now`. What was accepted is counted.
 ///
 /// # Errors
 /// Why the session is over.
@@ -16,12 +18,10 @@ pub(crate) async fn write_fully(
     sink: &mut impl Sink,
     mut gather: Gather,
     session: &SessionHandle,
+    now: Instant,
     accepted_bytes: Option<&Count>,
 ) -> (Result<(), SessionEnd>, Gather) {
-    if gather.is_empty() {
-        return (Ok(()), gather);
-    }
-    session.note_write(shardcast_platform::now());
+    session.note_write(now);
     let mut result = Ok(());
     while result.is_ok() && !gather.is_empty() {
         let (outcome, rest) = sink.write_or(gather, &session.cancel).await;
@@ -29,7 +29,10 @@ pub(crate) async fn write_fully(
         result = match outcome {
             Outcome::Done(Ok(0)) => Err(SessionEnd::PeerClosed),
             Outcome::Done(Ok(bytes)) => {
-                session.note_accepted(shardcast_platform::now());
+                // Whatever is written whole, as nearly all is, costs no look at the clock.
+                if !gather.is_empty() {
+                    session.note_accepted(shardcast_platform::now());
+                }
                 accepted_bytes.inspect(|count| count.add(bytes as u64));
                 Ok(())
             }
@@ -54,7 +57,8 @@ pub(crate) async fn write_message(
     if gather.push(Slice::new(message)).is_err() {
         unreachable!("an empty write has room for one slice");
     }
-    write_fully(sink, gather, session, None).await.0
+    let now = shardcast_platform::now();
+    write_fully(sink, gather, session, now, None).await.0
 }
 
 /// Tells the peer that nothing more comes, and reads on until it has closed too or the session's deadline for that has

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use shardcast_platform::{Outcome, Slab};
 use shardcast_protocol::rtsp::{
-    Limits, MessageError, MessageReader, Parsed, Request, Response, ServerConfig, ServerSession,
-    StatusCode, Step,
+    Limits, MessageError, MessageReader, Parsed, Question, Request, Response, ServerConfig,
+    ServerSession, StatusCode, Step,
 };
 
 use super::desk::PublisherStart;
@@ -24,8 +24,9 @@ use crate::stream::StreamInfo;
 /// The `Server` header.
 pub(super) const SERVER_NAME: &str = "shardcast";
 
-/// Room for a read while only requests pass; most requests fit into one.
-const REQUEST_READ_BYTES: usize = 1024;
+/// Room for a read while only requests pass. Nearly all requests of real players fit into one read; more is not worth it,
+/// because every session waits with so much.
+const REQUEST_READ_BYTES: usize = 512;
 
 /// A connection with its state.
 pub(super) struct Connection<T> {
@@ -72,23 +73,13 @@ pub(super) enum Flow {
 }
 
 /// Serves a new connection to its end.
-pub(crate) async fn serve<T: Transport>(
-    shard: Rc<Shard>,
-    session: Rc<SessionHandle>,
+pub(crate) fn serve<T: Transport>(
+    shard: &Rc<Shard>,
+    session: &Rc<SessionHandle>,
     transport: T,
-) -> SessionEnd {
-    let mut connection = Connection::new(shard, session, transport);
-    if connection.idle.is_none() {
-        return Box::pin(connection.refuse()).await;
-    }
-    match connection.sniff().await {
-        Ok(Sniffed::Rtsp) => Box::pin(connection.run()).await,
-        Ok(Sniffed::Tls) => SessionEnd::Protocol(
-            RefusalReason::Tls,
-            "TLS on a port without encryption".into(),
-        ),
-        Err(end) => end,
-    }
+) -> impl Future<Output = SessionEnd> + use<T> {
+    let connection = Connection::new(shard.clone(), session.clone(), transport);
+    Box::new(connection).serve()
 }
 
 impl<T> Connection<T> {
@@ -166,8 +157,22 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    async fn serve(mut self: Box<Self>) -> SessionEnd {
+        if self.idle.is_none() {
+            return Box::pin(self.refuse()).await;
+        }
+        match self.sniff().await {
+            Ok(Sniffed::Rtsp) => self.run().await,
+            Ok(Sniffed::Tls) => SessionEnd::Protocol(
+                RefusalReason::Tls,
+                "TLS on a port without encryption".into(),
+            ),
+            Err(end) => end,
+        }
+    }
+
     /// Refuses the connection: its address has too many that do nothing. It is not read first, for that would be one more.
-    async fn refuse(mut self) -> SessionEnd {
+    async fn refuse(mut self: Box<Self>) -> SessionEnd {
         let answer = Response::new(StatusCode::NOT_ENOUGH_BANDWIDTH, None).to_bytes();
         let _peer_may_be_gone = write_message(&mut self.transport, answer, &self.session).await;
         let why = "sessionsPerAddress: too many sessions of this address";
@@ -175,67 +180,66 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Serves the connection to its end; whatever it played or recorded has ended before.
-    async fn run(mut self) -> SessionEnd {
+    ///
+    /// Most sessions wait for a request, or play. What they need while they do neither is taken from the heap meanwhile.
+    async fn run(mut self: Box<Self>) -> SessionEnd {
         loop {
-            // What a request needs is taken from the heap while it is handled: most sessions wait for one.
             let flow = match self.next_request().await {
-                Ok(request) => Box::pin(self.handle_request(&request)).await,
-                Err(end) => {
+                Ok(request) => Box::pin(self.handle_request(request)).await,
+                Err(Unread::Broken(error)) => return Box::pin(self.refuse_message(error)).await,
+                Err(Unread::Over(end)) => {
                     self.end_reading(&end);
                     return end;
                 }
             };
-            match Box::pin(self.follow(flow)).await {
-                Followed::Continue(connection) => self = *connection,
-                Followed::Ended(end) => return end,
+            match self.follow(flow).await {
+                Ok(connection) => self = connection,
+                Err(end) => return end,
             }
         }
     }
 
     /// Goes on with a connection that has come from another shard with a question still open.
-    pub(super) async fn run_with(
-        mut self,
-        question: shardcast_protocol::rtsp::Question,
-    ) -> SessionEnd {
-        let flow = self.decide(question).await;
+    pub(super) async fn run_with(mut self: Box<Self>, question: Question) -> SessionEnd {
+        let flow = Box::pin(self.decide(question)).await;
         match self.follow(flow).await {
-            Followed::Continue(connection) => Box::pin(connection.run()).await,
-            Followed::Ended(end) => end,
+            Ok(connection) => connection.run().await,
+            Err(end) => end,
         }
     }
 
-    async fn follow(mut self, flow: Flow) -> Followed<T> {
+    /// Does what follows a request; then the connection, or why it has ended.
+    async fn follow(mut self: Box<Self>, flow: Flow) -> Result<Box<Self>, SessionEnd> {
         match flow {
-            Flow::Continue => Followed::Continue(Box::new(self)),
-            Flow::Close(end) => {
-                self.end_reading(&end);
-                linger(&mut self.transport, self.slab, &self.session, end.clone()).await;
-                Followed::Ended(end)
-            }
-            Flow::Move(departure) => Followed::Ended(self.depart(*departure)),
+            Flow::Continue => Ok(self),
+            Flow::Close(end) => Err(Box::pin(self.close(end)).await),
+            Flow::Move(departure) => Err((*self).depart(*departure)),
             Flow::Record(start) => {
                 self.idle = None;
-                match Box::pin(self.record(*start)).await {
-                    Ok(()) => self.back_to_requests(),
-                    Err(end) => Followed::Ended(end),
-                }
+                Box::pin(self.record(start)).await?;
+                Ok(self.back_to_requests())
             }
             Flow::Play(start) => {
                 self.idle = None;
-                match Box::pin(self.play(*start)).await {
-                    Ok(connection) => connection.back_to_requests(),
-                    Err(end) => Followed::Ended(end),
-                }
+                let connection = Box::pin(self.play(start)).await?;
+                Ok(connection.back_to_requests())
             }
         }
     }
 
-    fn back_to_requests(mut self) -> Followed<T> {
+    fn back_to_requests(mut self: Box<Self>) -> Box<Self> {
         let address = self.session.peer.ip();
         self.idle = Some(self.shard.server.idle_sessions.seat_again(address));
         self.session
             .enter(Phase::Commands, shardcast_platform::now());
-        Followed::Continue(Box::new(self))
+        self
+    }
+
+    async fn close(mut self: Box<Self>, end: SessionEnd) -> SessionEnd {
+        self.end_reading(&end);
+        let slab = std::mem::replace(&mut self.slab, Slab::with_capacity(0));
+        linger(&mut self.transport, slab, &self.session, end.clone()).await;
+        end
     }
 
     async fn sniff(&mut self) -> Result<Sniffed, SessionEnd> {
@@ -257,7 +261,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// The next request. Interleaved frames and responses that stray in between are passed over.
-    async fn next_request(&mut self) -> Result<Request, SessionEnd> {
+    async fn next_request(&mut self) -> Result<Request, Unread> {
         loop {
             match self.reader.poll(self.slab.filled()) {
                 Ok(Parsed::Request { request, consumed }) => {
@@ -279,15 +283,18 @@ impl<T: Transport> Connection<T> {
                         &self.session,
                         REQUEST_READ_BYTES,
                     )
-                    .await?;
+                    .await
+                    .map_err(Unread::Over)?;
                 }
-                Err(error) => return Err(self.refuse_message(&error).await),
+                Err(error) => return Err(Unread::Broken(error)),
             }
         }
     }
 
-    async fn handle_request(&mut self, request: &Request) -> Flow {
-        match self.server.handle_request(request) {
+    async fn handle_request(&mut self, request: Request) -> Flow {
+        let step = self.server.handle_request(&request);
+        drop(request);
+        match step {
             Step::Respond(response) => self.respond(&response).await,
             Step::Ask(question) => self.decide(question).await,
             Step::RespondAndClose(response) => match self.respond(&response).await {
@@ -307,9 +314,11 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Answers what is no message of the protocol; the connection cannot go on after it.
-    async fn refuse_message(&mut self, error: &MessageError) -> SessionEnd {
-        let end = broken_by(error);
-        self.close_with(&error.response(SERVER_NAME), end).await
+    async fn refuse_message(mut self: Box<Self>, error: MessageError) -> SessionEnd {
+        let end = broken_by(&error);
+        let end = self.close_with(&error.response(SERVER_NAME), end).await;
+        self.end_reading(&end);
+        end
     }
 
     /// Writes a last answer, and gives the peer time to read it.
@@ -326,9 +335,12 @@ impl<T: Transport> Connection<T> {
     }
 }
 
-enum Followed<T> {
-    Continue(Box<Connection<T>>),
-    Ended(SessionEnd),
+/// Why there is no next request.
+enum Unread {
+    /// What came is no message.
+    Broken(MessageError),
+    /// The session is over.
+    Over(SessionEnd),
 }
 
 /// Why a session is over whose peer asks for nothing sensible.

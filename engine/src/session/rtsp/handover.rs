@@ -85,10 +85,10 @@ impl Arrival for Handover {
             Ok(transport) => transport,
             Err(error) => {
                 let lost = async move { SessionEnd::Connection(error.to_string()) };
-                return spawn(shard, session, lost);
+                return spawn(shard, &session, lost);
             }
         };
-        let connection = Connection {
+        let connection = Box::new(Connection {
             shard: shard.clone(),
             session: session.clone(),
             transport,
@@ -99,7 +99,7 @@ impl Arrival for Handover {
             has_moved: true,
             reading: None,
             idle: self.idle,
-        };
-        spawn(shard, session, connection.run_with(question));
+        });
+        spawn(shard, &session, connection.run_with(question));
     }
 }

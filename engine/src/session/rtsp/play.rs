@@ -93,27 +93,40 @@ impl ReaderStart {
 
 impl<T: Transport> Connection<T> {
     /// Answers PLAY, plays, and comes back with the connection when the reader pauses or tears down.
-    pub(super) async fn play(mut self, start: ReaderStart) -> Result<Self, SessionEnd> {
+    pub(super) async fn play(
+        mut self: Box<Self>,
+        start: Box<ReaderStart>,
+    ) -> Result<Box<Self>, SessionEnd> {
         self.bound_kernel_queue(&start);
-        let (play, queue) = self.begin_play(start);
-        let now = shardcast_platform::now();
-        self.session.enter(Phase::Playing, now);
-        let (connection, transport) = self.with_transport(());
-        let (source, sink) = transport.split();
-        let (connection, ()) = connection.with_transport(source);
+        let (play, queue) = self.begin_play(*start);
+        self.session
+            .enter(Phase::Playing, shardcast_platform::now());
+        let (connection, sink) = (*self).take_apart();
         let (done, written) = oneshot();
         spawn_writer(&connection.shard, &play, queue, sink, done);
         let mut half = Reading { connection, play };
         let next = half.read_requests().await;
-        let ended = finish_play(&mut half, next, written).await;
+        // Most readers play: what their end needs is taken from the heap only then.
+        let ended = Box::pin(finish_play(&mut half, next, written)).await;
         half.end_play(&ended);
         let (sink, question) = ended?;
-        let (connection, source) = half.connection.with_transport(());
-        let (mut connection, ()) = connection.with_transport(T::reunite(source, sink));
+        let mut connection = Self::put_together(*half.connection, sink);
         match Box::pin(connection.decide(question)).await {
             Flow::Close(end) => Err(end),
             _answered => Ok(connection),
         }
+    }
+
+    fn take_apart(self) -> (Box<Connection<T::Source>>, T::Sink) {
+        let (connection, transport) = self.with_transport(());
+        let (source, sink) = transport.split();
+        (Box::new(connection.with_transport(source).0), sink)
+    }
+
+    fn put_together(half: Connection<T::Source>, sink: T::Sink) -> Box<Self> {
+        let (connection, source) = half.with_transport(());
+        let transport = T::reunite(source, sink);
+        Box::new(connection.with_transport(transport).0)
     }
 
     fn bound_kernel_queue(&self, start: &ReaderStart) {
@@ -218,7 +231,7 @@ fn start_of(path: &PathConfig) -> Start {
 
 /// The reading half while media is written.
 struct Reading<S> {
-    connection: Connection<S>,
+    connection: Box<Connection<S>>,
     play: Rc<Play>,
 }
 
@@ -263,7 +276,7 @@ impl<S: Source> Reading<S> {
                     session.note_message(begun, shardcast_platform::now());
                     let Connection {
                         transport, slab, ..
-                    } = &mut self.connection;
+                    } = &mut *self.connection;
                     let bytes = read_more(transport, slab, &session, READER_READ_BYTES).await?;
                     self.play.record.inbound_bytes.add(bytes as u64);
                 }
@@ -340,7 +353,7 @@ async fn finish_play<S: Source, K: Sink>(
             if sink.shutdown_write().await.is_ok() {
                 let Connection {
                     transport, slab, ..
-                } = &mut half.connection;
+                } = &mut *half.connection;
                 discard(transport, slab, &play.session).await;
             }
             Err(end)

@@ -100,8 +100,8 @@ impl Stop {
 
 impl<T: Transport> Connection<T> {
     /// Reads media until the publisher pauses, tears down or is lost. The path is free before the peer is told anything.
-    pub(super) async fn record(&mut self, start: PublisherStart) -> Result<(), SessionEnd> {
-        let PublisherStart { desk, timer } = start;
+    pub(super) async fn record(&mut self, start: Box<PublisherStart>) -> Result<(), SessionEnd> {
+        let PublisherStart { desk, timer } = *start;
         self.session
             .enter(Phase::Recording, shardcast_platform::now());
         let channels = Box::new(Channels::of(&self.server));

@@ -52,10 +52,16 @@ pub(super) fn spawn_writer<S: Sink>(
     done: Sender<(S, WriterEnd)>,
 ) {
     let (id, path) = (play.session.id, play.subscription.entry.id);
-    let (task, panicked) = (play.clone(), play.clone());
+    let panicked = play.clone();
+    let mut writer = Box::new(Writer {
+        play: play.clone(),
+        queue,
+        sink,
+        drops: DropSummary::default(),
+    });
     let write = async move {
-        let (sink, end) = write_media(&task, queue, sink).await;
-        let _session_is_gone = done.send((sink, end));
+        let end = writer.write_media().await;
+        let _session_is_gone = done.send((writer.sink, end));
     };
     shard.context.spawn_session(
         session_mark(STAGE_WRITE, Some(path), id),
@@ -71,73 +77,80 @@ pub(super) fn spawn_writer<S: Sink>(
     );
 }
 
-/// Writes until the reader stops, the stream is delivered, or the connection fails.
-async fn write_media<S: Sink>(play: &Play, mut queue: TcpQueue, mut sink: S) -> (S, WriterEnd) {
-    let mut gather = Gather::new();
-    let mut drops = DropSummary::default();
-    loop {
-        play.take_answers(&mut gather);
-        let fill = play.fill(&mut queue, &mut gather, &mut drops);
-        let (result, written) = write_fully(
-            &mut sink,
-            gather,
-            &play.session,
-            Some(&play.record.outbound_bytes),
-        )
-        .await;
-        gather = written;
-        play.answered.notify();
-        if let Err(end) = result {
-            play.session.end(end.clone());
-            return (sink, WriterEnd::Failed(end));
-        }
-        match fill {
-            _ if play.stop.get() => {
-                if play.answers.borrow().is_empty() {
-                    return (sink, WriterEnd::Stopped);
+/// The writing half.
+struct Writer<S> {
+    play: Rc<Play>,
+    queue: TcpQueue,
+    sink: S,
+    drops: DropSummary,
+}
+
+impl<S: Sink> Writer<S> {
+    /// Writes until the reader stops, the stream is delivered, or the connection fails.
+    async fn write_media(&mut self) -> WriterEnd {
+        let mut gather = Gather::new();
+        loop {
+            self.play.take_answers(&mut gather);
+            let mut fill = Fill::Empty;
+            if !gather.is_empty() || self.has_news() {
+                let now = shardcast_platform::now();
+                fill = self.fill(&mut gather, now);
+                let (play, sink) = (&self.play, &mut self.sink);
+                let count = Some(&play.record.outbound_bytes);
+                let (result, written) = write_fully(sink, gather, &play.session, now, count).await;
+                gather = written;
+                play.answered.notify();
+                if let Err(end) = result {
+                    return self.fail(end);
                 }
             }
-            Fill::Ready => {}
-            Fill::Empty => play.subscription.seat.wake.notified().await,
-            Fill::TooSlow(reason) => {
-                let end = SessionEnd::TooSlow(reason);
-                play.session.end(end.clone());
-                return (sink, WriterEnd::Failed(end));
-            }
-            Fill::Ended(reason) => {
-                let end = SessionEnd::Stream(reason);
-                play.session.linger(end.clone(), shardcast_platform::now());
-                let _peer_may_be_gone = sink.shutdown_write().await;
-                return (sink, WriterEnd::Delivered(end));
+            match fill {
+                _ if self.play.stop.get() => {
+                    if self.play.answers.borrow().is_empty() {
+                        return WriterEnd::Stopped;
+                    }
+                }
+                Fill::Ready => {}
+                Fill::Empty => self.play.subscription.seat.wake.notified().await,
+                Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
+                Fill::Ended(reason) => {
+                    let end = SessionEnd::Stream(reason);
+                    let now = shardcast_platform::now();
+                    self.play.session.linger(end.clone(), now);
+                    let _peer_may_be_gone = self.sink.shutdown_write().await;
+                    return WriterEnd::Delivered(end);
+                }
             }
         }
     }
-}
 
-impl Play {
-    fn take_answers(&self, gather: &mut Gather) {
-        for answer in self.answers.borrow_mut().drain(..) {
-            if gather.push(Slice::new(answer)).is_err() {
-                unreachable!("a write has room for all answers that may wait");
-            }
-        }
+    fn fail(&self, end: SessionEnd) -> WriterEnd {
+        self.play.session.end(end.clone());
+        WriterEnd::Failed(end)
+    }
+
+    /// Whether it is worth a look at the clock: most rounds end here, when all has been written.
+    fn has_news(&self) -> bool {
+        let log = &self.play.subscription.log.log;
+        !self.play.stop.get() && self.queue.has_news(&log.borrow())
     }
 
     /// Takes media behind the answers, unless the reader is to stop.
-    fn fill(&self, queue: &mut TcpQueue, gather: &mut Gather, drops: &mut DropSummary) -> Fill {
-        if self.stop.get() {
+    fn fill(&mut self, gather: &mut Gather, now: Instant) -> Fill {
+        let play = &*self.play;
+        if play.stop.get() {
             return Fill::Empty;
         }
-        let now = shardcast_platform::now();
-        let fill = queue.fill(&self.subscription.log.log.borrow(), gather, now);
-        self.record.packets.set(queue.packets_taken());
-        if let Some(dropped) = queue.poll_drop() {
-            self.record.dropped_bytes.add(dropped.bytes);
-            self.record.drops.add(1);
-            drops.add(dropped);
+        let log = &play.subscription.log.log;
+        let fill = self.queue.fill(&log.borrow(), gather, now);
+        play.record.packets.set(self.queue.packets_taken());
+        if let Some(dropped) = self.queue.poll_drop() {
+            play.record.dropped_bytes.add(dropped.bytes);
+            play.record.drops.add(1);
+            self.drops.add(dropped);
         }
-        if let Some((dropped, times)) = drops.poll(now) {
-            let (session, path) = (self.session.id, self.subscription.entry.name.clone());
+        if let Some((dropped, times)) = self.drops.poll(now) {
+            let (session, path) = (play.session.id, play.subscription.entry.name.clone());
             let event = Event::ReaderDropped {
                 session,
                 path,
@@ -145,9 +158,24 @@ impl Play {
                 bytes: dropped.bytes,
                 times,
             };
-            self.subscription.shard.server.events.publish(&event);
+            play.subscription.shard.server.events.publish(&event);
         }
         fill
+    }
+}
+
+impl Play {
+    fn take_answers(&self, gather: &mut Gather) {
+        let mut answers = self.answers.borrow_mut();
+        if answers.is_empty() {
+            return;
+        }
+        // The next answer comes in half a minute, if ever.
+        for answer in std::mem::take(&mut *answers) {
+            if gather.push(Slice::new(answer)).is_err() {
+                unreachable!("a write has room for all answers that may wait");
+            }
+        }
     }
 }
 
