@@ -65,9 +65,13 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, HeadError> {
     })
 }
 
-/// Looks for a usable `CSeq` in a head that may be broken or cut, so that its refusal can carry it.
+/// Looks for a usable `CSeq` in a head that may be broken or cut, so that its refusal can carry it. A line without its
+/// end may hold half of a number, and what follows a blank line is another message's.
 pub(super) fn find_cseq(bytes: &[u8]) -> Option<u32> {
-    Lines { bytes, at: 0 }.find_map(|line| {
+    let last_end = bytes.iter().rposition(|byte| *byte == b'\n')?;
+    let bytes = bytes.get(..last_end)?;
+    let mut lines = Lines { bytes, at: 0 }.take_while(|line| !line.text.is_empty());
+    lines.find_map(|line| {
         let (name, value) = split_once(line.text, b':')?;
         let is_cseq = name.trim_ascii().eq_ignore_ascii_case(b"cseq");
         let value = std::str::from_utf8(value.trim_ascii()).ok()?;

@@ -84,13 +84,19 @@ impl Headers {
     }
 
     /// Joins a continuation line to the last field (RFC 2326, section 4, by way of RFC 2616, 4.2).
-    /// False when there is no field to continue.
+    /// False when there is no field to continue, or the line holds a control character.
     pub(super) fn extend_last(&mut self, continuation: &str) -> bool {
         let Some((_, value)) = self.fields.last_mut() else {
             return false;
         };
-        value.push(' ');
-        value.push_str(continuation.trim());
+        if continuation.contains(is_forbidden) {
+            return false;
+        }
+        let continuation = continuation.trim();
+        if !value.is_empty() && !continuation.is_empty() {
+            value.push(' ');
+        }
+        value.push_str(continuation);
         true
     }
 }

@@ -298,6 +298,37 @@ fn a_refusal_says_where_and_answers_which_request() {
 }
 
 #[test]
+fn a_refusal_carries_no_half_number_and_none_of_another_message() {
+    let fault = "OPTIONS * RTSP/1.0\r\nA: \x01\r\n";
+    for (behind, cseq) in [
+        ("CSeq: 123", None),
+        ("CSeq: 123\r", None),
+        ("CSeq: 123\r\n", Some(123)),
+        ("\r\nOPTIONS * RTSP/1.0\r\nCSeq: 9\r\n\r\n", None),
+    ] {
+        assert_eq!(error(format!("{fault}{behind}")).cseq, cseq, "{behind:?}");
+    }
+}
+
+#[test]
+fn a_control_character_above_ascii_is_refused_in_a_continued_line_too() {
+    for line in [
+        &b"A: b\x86\r\n"[..],
+        b"A: b\r\n \x86\r\n",
+        "A: b\r\n \u{86}\r\n".as_bytes(),
+    ] {
+        let bytes = [b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n", line, b"\r\n"].concat();
+        assert_eq!(error(&bytes).kind, MessageErrorKind::Field, "{line:?}");
+    }
+}
+
+#[test]
+fn a_value_that_begins_or_ends_in_a_continued_line_has_no_blanks_around_it() {
+    let read = request("OPTIONS * RTSP/1.0\r\nCSeq:\r\n 7\r\nA: b\r\n \t\r\n c\r\n \r\n\r\n");
+    assert_eq!((read.cseq, read.headers.get("A")), (7, Some("b c")));
+}
+
+#[test]
 fn after_a_refusal_nothing_more_is_read() {
     let mut reader = MessageReader::new(Limits::default());
     let refused = reader.poll(b"\0").unwrap_err();
