@@ -223,6 +223,7 @@ fn versions_and_lints_come_from_the_workspace() {
         "engine",
         "engine/protocol",
         "tests",
+        "tests/fuzz",
         "benches",
     ] {
         let manifest = manifest(folder);

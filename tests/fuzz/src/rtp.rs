@@ -1,0 +1,235 @@
+//! RTP and RTCP packets, and the access units in them. Input: an image of interleaved frames, as a publisher sends it;
+//! the channel says what a frame is: even ones carry RTP (0 H.264, 2 H.265, 4 other video, 6 sound), odd ones RTCP.
+//!
+//! Oracles are `rtp-types` and `rtcp-types`.
+
+use rtcp_types::{Compound, Packet as OraclePacket, RtcpPacketParserExt, SdesItem};
+use rtp_types::RtpPacket;
+use shardcast_protocol::codec::{
+    AccessUnitTracker, PacketFlags, Unit, access_unit::ACCESS_UNIT_BYTES_MAX, h264, h265,
+};
+use shardcast_protocol::container::rtp::framing::Frames;
+use shardcast_protocol::container::rtp::rtcp::{Body, Packets, SenderReport};
+use shardcast_protocol::container::rtp::{
+    HeaderView, HeaderViewMut, PayloadType, RtpTimestamp, SequenceNumber, Ssrc, TimestampUnwrapper,
+};
+
+/// What the even channels carry, by half their number.
+const UNITS: [Unit; 4] = [Unit::H264, Unit::H265, Unit::Marked, Unit::Packet];
+
+/// - The header view and the RTCP walk say the same as their oracles.
+/// - A rewrite changes the rewritten fields alone.
+/// - Every access unit has one first packet and at most one start point, and its packets are counted.
+pub fn check(image: &[u8]) {
+    let mut tracks = UNITS.map(Track::new);
+    for frame in Frames::new(image) {
+        let packet = &image[frame.payload()];
+        if frame.channel % 2 == 1 {
+            check_rtcp(packet);
+        } else if let Some(header) = check_header(packet) {
+            check_rewrite(packet);
+            let place = usize::from(frame.channel / 2) % tracks.len();
+            tracks[place].check_packet(&header);
+        }
+    }
+}
+
+/// The view, when the packet is one. The oracle must say the same.
+fn check_header(packet: &[u8]) -> Option<HeaderView<'_>> {
+    let view = HeaderView::parse(packet).ok();
+    let oracle = RtpPacket::parse(packet).ok();
+    assert_eq!(view.is_some(), oracle.is_some());
+    let (view, oracle) = view.zip(oracle)?;
+    assert_eq!(view.marker(), oracle.marker_bit());
+    assert_eq!(view.payload_type().value(), oracle.payload_type());
+    assert_eq!(view.sequence_number().0, oracle.sequence_number());
+    assert_eq!(view.timestamp().0, oracle.timestamp());
+    assert_eq!(view.ssrc().0, oracle.ssrc());
+    assert_eq!(view.payload(), oracle.payload());
+    assert_eq!(&packet[view.payload_range()], view.payload());
+    Some(view)
+}
+
+fn check_rewrite(packet: &[u8]) {
+    let mut changed = packet.to_vec();
+    let mut header = HeaderViewMut::parse(&mut changed).expect("the view has taken it");
+    header.set_payload_type(PayloadType::new(0x2a).expect("seven bits"));
+    header.set_sequence_number(SequenceNumber(0x0102));
+    header.set_timestamp(RtpTimestamp(0x0304_0506));
+    header.set_ssrc(Ssrc(0x0708_090a));
+    let marker = packet[1] & 0x80;
+    assert_eq!(changed[0], packet[0]);
+    assert_eq!(
+        changed[1..12],
+        [marker | 0x2a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    );
+    assert_eq!(changed[12..], packet[12..]);
+}
+
+/// One track's packets.
+struct Track {
+    unit: Unit,
+    tracker: AccessUnitTracker,
+    clock: TimestampUnwrapper,
+    /// Of the unit under way.
+    packets: u32,
+    bytes: usize,
+    start_points: u32,
+    begun: bool,
+}
+
+impl Track {
+    fn new(unit: Unit) -> Self {
+        Self {
+            unit,
+            tracker: AccessUnitTracker::new(unit),
+            clock: TimestampUnwrapper::new(),
+            packets: 0,
+            bytes: 0,
+            start_points: 0,
+            begun: false,
+        }
+    }
+
+    fn check_packet(&mut self, header: &HeaderView<'_>) {
+        self.check_clock(header.timestamp());
+        check_payload(self.unit, header.payload());
+        let flags =
+            self.tracker
+                .handle_packet(header.timestamp(), header.marker(), header.payload());
+        match flags {
+            Ok(flags) => self.check_flags(flags, header.payload().len()),
+            Err(refused) => {
+                assert!(refused.bytes > ACCESS_UNIT_BYTES_MAX);
+                *self = Self::new(self.unit);
+            }
+        }
+    }
+
+    fn check_clock(&mut self, timestamp: RtpTimestamp) {
+        let expected = self.clock.peek(timestamp);
+        assert_eq!(self.clock.handle_timestamp(timestamp), expected);
+        assert_eq!(expected.rem_euclid(1 << 32), i64::from(timestamp.0));
+    }
+
+    fn check_flags(&mut self, flags: PacketFlags, payload_bytes: usize) {
+        assert!(
+            flags.au_start || self.begun,
+            "the first packet begins a unit"
+        );
+        if flags.au_start {
+            (self.packets, self.bytes, self.start_points) = (0, 0, 0);
+        }
+        assert!(flags.au_start || !flags.after_unmarked_end);
+        assert_eq!(flags.packets_before, self.packets);
+        self.begun = true;
+        self.packets += 1;
+        self.bytes += payload_bytes;
+        self.start_points += u32::from(flags.start_point);
+        assert!(self.start_points <= 1 && self.bytes <= ACCESS_UNIT_BYTES_MAX);
+        assert_eq!(flags.key, self.start_points == 1);
+        assert!(flags.au_end || self.unit != Unit::Packet);
+    }
+}
+
+fn check_payload(unit: Unit, payload: &[u8]) {
+    let (kind, bytes) = match unit {
+        Unit::H264 => (h264::inspect(payload), unit_bytes(h264::nal_units(payload))),
+        Unit::H265 => (h265::inspect(payload), unit_bytes(h265::nal_units(payload))),
+        Unit::Marked | Unit::Packet => return,
+    };
+    assert!(bytes <= payload.len(), "units overlap");
+    assert!(kind.picture || !(kind.key || kind.droppable || kind.picture_start));
+}
+
+fn unit_bytes<'a>(units: impl Iterator<Item = &'a [u8]>) -> usize {
+    units.map(<[u8]>::len).sum()
+}
+
+/// Our walk is lenient: what the oracle takes, we take and read the same; what it refuses must only not hurt.
+fn check_rtcp(compound: &[u8]) {
+    let packets: Vec<_> = Packets::new(compound).collect();
+    let refused = packets.iter().filter(|packet| packet.is_err()).count();
+    assert!(refused <= 1 && packets.iter().rev().skip(1).all(Result::is_ok));
+    for packet in packets.iter().flatten() {
+        touch(&packet.body);
+    }
+    let Ok(oracle) = Compound::parse(compound) else {
+        return;
+    };
+    for (index, expected) in oracle.enumerate() {
+        // A body that the oracle refuses ends its walk.
+        let Ok(expected) = expected else { return };
+        let packet = packets.get(index).and_then(|packet| packet.as_ref().ok());
+        let packet = packet.expect("what the oracle takes, we take");
+        assert_same_packet(&packet.body, &expected);
+    }
+    assert_eq!(refused, 0, "the oracle took the whole compound");
+}
+
+/// Reads all that a body offers.
+fn touch(body: &Body<'_>) {
+    match body {
+        Body::SenderReport(_) | Body::Other { .. } => {}
+        Body::ReceiverReport(report) => assert!(report.blocks().count() < 32),
+        Body::SourceDescription(description) => {
+            let name = description.cname().map_or(0, |(_, name)| name.len());
+            assert!(name < 256);
+        }
+        Body::Goodbye(goodbye) => assert!(goodbye.sources().count() < 32),
+    }
+}
+
+fn assert_same_packet(body: &Body<'_>, oracle: &OraclePacket<'_>) {
+    match (body, oracle) {
+        (Body::SenderReport(report), OraclePacket::Sr(expected)) => {
+            assert_same_report(report, expected);
+        }
+        (Body::ReceiverReport(report), OraclePacket::Rr(expected)) => {
+            assert_eq!(report.ssrc.0, expected.ssrc());
+            let blocks = report.blocks().map(|block| {
+                let lost = block.cumulative_lost.cast_unsigned() & 0xff_ffff;
+                (block.ssrc.0, lost, block.extended_sequence_number)
+            });
+            let expected = expected.report_blocks().map(|block| {
+                let number = block.extended_sequence_number();
+                (block.ssrc(), block.cumulative_lost(), number)
+            });
+            assert!(blocks.eq(expected));
+        }
+        // The oracle does not go by the count of chunks, and takes null bytes of the next chunk for padding.
+        (Body::SourceDescription(_), OraclePacket::Sdes(expected))
+            if expected.count() != 1 || expected.chunks().count() != 1 => {}
+        (Body::SourceDescription(description), OraclePacket::Sdes(expected)) => {
+            let name = expected.chunks().find_map(|chunk| {
+                let name = chunk.items().find(|item| item.type_() == SdesItem::CNAME)?;
+                Some((Ssrc(chunk.ssrc()), name.value()))
+            });
+            assert_eq!(description.cname(), name);
+        }
+        (Body::Goodbye(goodbye), OraclePacket::Bye(expected)) => {
+            assert!(
+                goodbye
+                    .sources()
+                    .map(|source| source.0)
+                    .eq(expected.ssrcs())
+            );
+        }
+        (Body::Other { .. }, OraclePacket::Sr(_) | OraclePacket::Rr(_)) => {
+            panic!("a report was not read");
+        }
+        (Body::Other { .. }, OraclePacket::Sdes(_) | OraclePacket::Bye(_)) => {
+            panic!("a description or goodbye was not read");
+        }
+        (Body::Other { .. }, _) => {}
+        (body, oracle) => panic!("{body:?} instead of {oracle:?}"),
+    }
+}
+
+fn assert_same_report(report: &SenderReport, expected: &rtcp_types::SenderReport<'_>) {
+    assert_eq!(report.ssrc.0, expected.ssrc());
+    assert_eq!(report.ntp.0, expected.ntp_timestamp());
+    assert_eq!(report.rtp_timestamp.0, expected.rtp_timestamp());
+    assert_eq!(report.packet_count, expected.packet_count());
+    assert_eq!(report.octet_count, expected.octet_count());
+}
