@@ -23,8 +23,6 @@ use crate::supervise::{STAGE_SESSION, session_mark};
 const CHUNK_BYTES_MIN: usize = 4 * 1024;
 /// Largest chunk.
 const CHUNK_BYTES_MAX: usize = 256 * 1024;
-/// A chunk holds this part of a second of the stream.
-const CHUNKS_PER_SECOND: u64 = 4;
 
 /// Which channel is which track, as the publisher's SETUPs have said.
 struct Channels([Option<(u8, bool)>; 256]);
@@ -47,7 +45,8 @@ impl Channels {
     }
 }
 
-/// Sizes chunks by the last second's bit rate.
+/// Sizes chunks to hold a second of the stream, by the last one's bit rate: a frame that lies in two chunks leaves as two
+/// slices, which costs more than one, and so should be rare.
 struct ChunkSize {
     bytes: usize,
     read_bytes: u64,
@@ -66,9 +65,9 @@ impl ChunkSize {
     fn note(&mut self, read_bytes: usize, now: Instant) {
         self.read_bytes += read_bytes as u64;
         if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
-            let wanted =
-                usize::try_from(self.read_bytes / CHUNKS_PER_SECOND).unwrap_or(CHUNK_BYTES_MAX);
+            let wanted = usize::try_from(self.read_bytes).unwrap_or(CHUNK_BYTES_MAX);
             self.bytes = wanted
+                .min(CHUNK_BYTES_MAX)
                 .next_power_of_two()
                 .clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
             (self.read_bytes, self.since) = (0, now);
