@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod interop;
 pub mod peer;
 pub mod port;
+pub mod procfs;
 pub mod scene;
 pub mod server;
 pub mod tidy;

@@ -4,8 +4,11 @@
 //! The peers are the raw ones of `peer` with more to say. Every wait has a deadline and panics with what was seen, so a
 //! broken promise reads as a sentence.
 
+pub mod baseline;
 pub mod broadcast;
+pub mod bystander;
 pub mod house;
+pub mod ordeal;
 pub mod player;
 pub mod rig;
 pub mod rtp;

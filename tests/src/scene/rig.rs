@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use shardcast::event::{Event, EventBus, EventReceiver, Received, SessionEnd};
-use shardcast::{Exit, Role, Server, SessionSnapshot, Snapshot};
+use shardcast::{Companion, Exit, Plan, RefusalReason, Role, Server, SessionSnapshot, Snapshot};
 
 use super::PATIENCE;
 use super::house::House;
@@ -28,16 +28,21 @@ impl Rig {
     /// # Panics
     /// When it does not start: no test can go on then.
     pub fn start(house: House, configuration: &str) -> Self {
-        let text = format!(
-            "rtspAddress: :0\nshutdownTimeout: 3s\n{}{configuration}",
-            house.configuration()
-        );
+        Self::start_with(&house.configuration(), configuration, None)
+    }
+
+    /// As [`Self::start`], built up as the text says and with a companion on every shard.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(house: &str, configuration: &str, companion: Option<Companion>) -> Self {
+        let text = format!("rtspAddress: :0\nshutdownTimeout: 3s\n{house}{configuration}");
         let loaded = shardcast_config::parse(None, &text, std::iter::empty());
         let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let bus = EventBus::default();
         let events = bus.listen().expect("a new bus has room");
-        let server = Server::start(loaded.config, bus);
-        let server = server.unwrap_or_else(|error| panic!("{house:?}: {error}"));
+        let server = Server::start_with(loaded.config, bus, companion);
+        let server = server.unwrap_or_else(|error| panic!("{house}: {error}"));
         let port = server.listeners().first().map(|open| open.address.port());
         Self {
             server: Some(server),
@@ -45,6 +50,11 @@ impl Rig {
             seen: RefCell::default(),
             port: port.expect("one listener"),
         }
+    }
+
+    /// The RTSP port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The RTSP port on the IPv4 loopback address.
@@ -133,6 +143,31 @@ impl Rig {
             }
             _ => None,
         })
+    }
+
+    /// The shard that the connection of the peer with this local address began on.
+    pub fn shard_of(&self, peer: SocketAddr) -> usize {
+        self.wait_event(&format!("the begin of {peer}"), |event| match event {
+            Event::ConnectionOpened { peer: of, shard } if canonical(*of) == canonical(peer) => {
+                Some(*shard)
+            }
+            _ => None,
+        })
+    }
+
+    /// Why a request of the peer with this local address was refused, as the server has told.
+    pub fn wait_refused(&self, peer: SocketAddr) -> RefusalReason {
+        self.wait_event(&format!("a refusal of {peer}"), |event| match event {
+            Event::RequestsRefused {
+                peer: of, reason, ..
+            } if canonical(*of) == canonical(peer) => Some(*reason),
+            _ => None,
+        })
+    }
+
+    /// How many shards there are, on which driver, and why.
+    pub fn plan(&self) -> &Plan {
+        self.server().plan()
     }
 
     /// Lets time pass while the server works, and says what has happened by then and before.

@@ -1,0 +1,131 @@
+//! A stream with a reader that plays on a thread of its own through whatever else happens to the server, and the check
+//! that it has lost nothing by it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::broadcast::{Broadcast, Tracks};
+use super::player::{BOTH_LANES, Haul, Player};
+
+/// The bystander's path.
+pub const BYSTANDER: &str = "live/bystander";
+
+/// Pause between two access units: a quick stream, which still leaves the machine to the case at hand.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The stream; it plays until it is finished.
+#[derive(Debug)]
+pub struct Bystander {
+    /// Hung up to end it.
+    stop: Sender<()>,
+    thread: JoinHandle<Vec<Duration>>,
+    units: Arc<AtomicU64>,
+    session_ids: [String; 2],
+    peers: [SocketAddr; 2],
+}
+
+impl Bystander {
+    /// Publishes and reads, from now on.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn begin(address: SocketAddr) -> Self {
+        Self::begin_on(address, BYSTANDER)
+    }
+
+    /// As [`Self::begin`], on this path.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn begin_on(address: SocketAddr, path: &str) -> Self {
+        let broadcast = Broadcast::start(address, path, Tracks::VideoAndSound);
+        let mut broadcast = broadcast.expect("the path is free");
+        let player = Player::start(address, path, &BOTH_LANES);
+        let mut player = player.expect("there is a stream");
+        let id = |session: Option<&str>| session.expect("a session was named").to_owned();
+        let session_ids = [
+            id(broadcast.connection().session()),
+            id(player.connection().session()),
+        ];
+        let peers = [broadcast.local_address(), player.local_address()];
+        let (stop, stopped) = mpsc::channel();
+        let units = Arc::new(AtomicU64::new(0));
+        let show = Show {
+            broadcast,
+            player,
+            haul: Haul::default(),
+            units: units.clone(),
+        };
+        let thread = thread::spawn(move || {
+            show.play(|| stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected))
+        });
+        Self {
+            stop,
+            thread,
+            units,
+            session_ids,
+            peers,
+        }
+    }
+
+    /// Access units that have come to the reader so far.
+    pub fn units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    /// The ids of its two sessions, publisher and reader, as the server has named them to it.
+    pub fn session_ids(&self) -> &[String; 2] {
+        &self.session_ids
+    }
+
+    /// The addresses of publisher and reader.
+    pub fn peers(&self) -> [SocketAddr; 2] {
+        self.peers
+    }
+
+    /// Ends the stream in order: nothing of it was lost or out of order from its first packet to its last. Gives the
+    /// time of each access unit from its sending to its coming.
+    ///
+    /// # Panics
+    /// When something was.
+    pub fn finish(self) -> Vec<Duration> {
+        drop(self.stop);
+        match self.thread.join() {
+            Ok(latencies) => latencies,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// What the thread does.
+struct Show {
+    broadcast: Broadcast,
+    player: Player,
+    haul: Haul,
+    units: Arc<AtomicU64>,
+}
+
+impl Show {
+    fn play(mut self, mut is_over: impl FnMut() -> bool) -> Vec<Duration> {
+        let mut latencies = Vec::new();
+        while !is_over() {
+            let sent = Instant::now();
+            self.broadcast.send(1).expect("the publisher is served");
+            let last = self.broadcast.packets() - 1;
+            let read = self.player.read_up_to(&mut self.haul, last);
+            read.expect("the reader is served");
+            latencies.push(sent.elapsed());
+            self.units.fetch_add(1, Ordering::Relaxed);
+        }
+        self.broadcast.teardown().expect("the publisher is served");
+        let read = self.player.read_to_end(&mut self.haul);
+        read.expect("the reader is served to the end");
+        assert_eq!(self.haul.video.packets(), self.broadcast.packets());
+        assert_eq!(self.haul.sound.packets(), self.broadcast.units());
+        latencies
+    }
+}
