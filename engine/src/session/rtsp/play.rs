@@ -7,7 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
 use shardcast_platform::SendBuffer;
@@ -108,9 +107,17 @@ impl<T: Transport> Connection<T> {
         let next = half.read_requests().await;
         // Most readers play: what their end needs is taken from the heap only then.
         let ended = Box::pin(finish_play(&mut half, next, written)).await;
-        half.end_play(&ended);
+        let Reading {
+            mut connection,
+            play,
+        } = half;
+        // Before the peer is told anything, its seat is free.
+        drop(play);
+        if let Err(end) = &ended {
+            connection.end_reading(end);
+        }
         let (sink, question) = ended?;
-        let mut connection = Self::put_together(*half.connection, sink);
+        let mut connection = Self::put_together(*connection, sink);
         match Box::pin(connection.decide(question)).await {
             Flow::Close(end) => Err(end),
             _answered => Ok(connection),
@@ -236,25 +243,6 @@ struct Reading<S> {
 }
 
 impl<S: Source> Reading<S> {
-    /// The reader plays no more; a pause does not end its session.
-    fn end_play<K>(&mut self, ended: &Result<(K, Question), SessionEnd>) {
-        let Play {
-            session,
-            record,
-            subscription,
-            ..
-        } = &*self.play;
-        subscription.shard.server.records.remove(session.id);
-        let outbound_bytes = record.outbound_bytes.value();
-        subscription
-            .entry
-            .ended_outbound_bytes
-            .fetch_add(outbound_bytes, Ordering::Relaxed);
-        if let Err(end) = ended {
-            self.connection.end_reading(end);
-        }
-    }
-
     /// Handles requests until one of them ends the playing.
     async fn read_requests(&mut self) -> Result<Question, SessionEnd> {
         loop {

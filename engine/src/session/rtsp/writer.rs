@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,6 +33,17 @@ pub(super) struct Play {
     /// The writer has written; told to the reading task.
     pub(super) answered: Notify,
     pub(super) stop: Cell<bool>,
+}
+
+impl Drop for Play {
+    /// The reader plays no more, however that has come: what was counted of it stays with its path.
+    fn drop(&mut self) {
+        let Subscription { shard, entry, .. } = &self.subscription;
+        shard.server.records.remove(self.session.id);
+        let outbound_bytes = self.record.outbound_bytes.value();
+        let ended = &entry.ended_outbound_bytes;
+        ended.fetch_add(outbound_bytes, Ordering::Relaxed);
+    }
 }
 
 /// How the writer ended.
