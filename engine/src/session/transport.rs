@@ -43,6 +43,8 @@ pub trait Transport: Source + Sink + Sized {
     /// # Errors
     /// Those of the system; the bounds stay as they were.
     fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()>;
+    /// Whether it can go on on another shard.
+    fn is_movable(&self) -> bool;
     /// Lets go of the socket, to go on with it on another shard.
     ///
     /// # Errors
@@ -84,6 +86,10 @@ impl Transport for TcpStream {
 
     fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()> {
         Self::bound_send_buffer(self, bound)
+    }
+
+    fn is_movable(&self) -> bool {
+        true
     }
 
     fn release(self) -> Result<IdleSocket, Self> {

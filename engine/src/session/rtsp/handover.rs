@@ -43,7 +43,8 @@ impl<T: Transport> Connection<T> {
     /// Whether connections move at all: where they do, a publisher is on its path's shard already.
     pub(super) fn can_move(&self) -> bool {
         let is_wanted = self.shard.server.config.load().fanout.move_live != Choice::No;
-        is_wanted && self.shard.context.capabilities().move_live
+        let can_be = self.shard.context.capabilities().move_live && self.transport.is_movable();
+        is_wanted && can_be
     }
 
     pub(super) fn move_to(&self, to: ShardId, question: Question) -> Flow {
