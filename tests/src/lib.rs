@@ -5,11 +5,13 @@
 //! Shardcast's own protocol code cannot hide in both ends. Nothing here is shipped.
 #![forbid(unsafe_code)]
 
+pub mod alone;
 pub mod daemon;
 pub mod interop;
 pub mod peer;
 pub mod port;
 pub mod procfs;
+pub mod sandbox;
 pub mod scene;
 pub mod server;
 pub mod tidy;

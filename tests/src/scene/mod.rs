@@ -12,6 +12,7 @@ pub mod ordeal;
 pub mod player;
 pub mod rig;
 pub mod rtp;
+pub mod saboteur;
 pub mod sound;
 
 use std::time::Duration;

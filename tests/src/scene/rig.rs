@@ -205,7 +205,9 @@ impl Rig {
                 self.seen.borrow_mut().push(event);
                 true
             }
-            Ok(Some(Received::Missed(missed))) => panic!("{missed} events were lost"),
+            Ok(Some(Received::Missed(missed))) => {
+                panic!("{missed} events were lost")
+            }
             Ok(None) | Err(_) => false,
         }
     }

@@ -8,6 +8,7 @@
 mod admission;
 mod deadlines;
 mod ends;
+mod faults;
 mod hostile;
 mod process;
 mod reads;
