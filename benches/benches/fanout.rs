@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use shardcast_benches::fanout::{Cpus, Fanout, FanoutShape, Sender};
 use shardcast_benches::readers::Wait;
@@ -12,6 +11,7 @@ use shardcast_benches::role;
 use shardcast_benches::server::ServerOptions;
 use shardcast_benches::summary::Runs;
 use shardcast_benches::synthetic::PACKET_BYTES;
+use shardcast_benches::thread_time::ThreadTime;
 use shardcast_platform::bare::LimitMode;
 
 const READERS: usize = 500;
@@ -24,36 +24,6 @@ const SHAPES: [(usize, usize); 4] = [
 ];
 const DRIVERS: &[&str] = &["io_uring", "epoll"];
 const SHARDS: [usize; 2] = [1, 2];
-
-/// CPU time of the sending threads. The benchmark takes it itself; criterion adds and formats.
-struct SendingTime;
-
-impl Measurement for SendingTime {
-    type Intermediate = ();
-    type Value = Duration;
-
-    fn start(&self) {}
-
-    fn end(&self, (): ()) -> Duration {
-        unreachable!("every benchmark here measures by itself")
-    }
-
-    fn add(&self, one: &Duration, other: &Duration) -> Duration {
-        *one + *other
-    }
-
-    fn zero(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn to_f64(&self, value: &Duration) -> f64 {
-        WallTime.to_f64(value)
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        WallTime.formatter()
-    }
-}
 
 /// A server and a bare sender that have their turns one after the other.
 struct Pair {
@@ -92,7 +62,7 @@ impl Pair {
 
 /// Measures one shape; the line for the end.
 fn fanout(
-    criterion: &mut Criterion<SendingTime>,
+    criterion: &mut Criterion<ThreadTime>,
     cpus: Cpus,
     server: &ServerOptions,
     shape: FanoutShape,
@@ -118,7 +88,7 @@ fn main() {
     role::play_if_asked();
     let cpus = Cpus::choose();
     let mut criterion = Criterion::default()
-        .with_measurement(SendingTime)
+        .with_measurement(ThreadTime)
         .configure_from_args();
     let mut lines = Vec::new();
     for (packets, packet_bytes) in SHAPES {
