@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use shardcast_platform::{Slab, block_on, now, sleep, sleep_until, spawn, yield_now};
 use support::{
-    accept, drivers, gather, listener, on_every_driver, read_exactly, sleep_ms, within_watchdog,
+    accept, drivers, gather, listener, on_every_driver, read_exactly, sleep_ms, with_std_peer,
+    within_watchdog,
 };
 
 #[test]
@@ -142,6 +143,38 @@ fn tasks_that_yield_all_the_time_starve_no_socket() {
         }
         stop.set(true);
         peer.join().expect("it got its answers");
+    });
+}
+
+#[test]
+fn a_socket_that_is_always_ready_starves_no_timer() {
+    on_every_driver(|_| async {
+        let (mut stream, _peer) = with_std_peer(|mut peer| {
+            // It ends when the reader has closed.
+            while peer.write_all(&[7; 1 << 16]).is_ok() {}
+        })
+        .await;
+        let due = Rc::new(Cell::new(false));
+        let by_timer = Rc::clone(&due);
+        spawn(async move {
+            sleep_ms(20).await;
+            by_timer.set(true);
+        });
+        while !due.get() {
+            assert_eq!(read_exactly(&mut stream, 1).await, [7]);
+        }
+    });
+}
+
+#[test]
+fn a_spawned_task_does_not_run_within_the_spawn() {
+    on_every_driver(|_| async {
+        let ran = Rc::new(Cell::new(false));
+        let by_task = Rc::clone(&ran);
+        spawn(async move { by_task.set(true) });
+        assert!(!ran.get());
+        yield_now().await;
+        assert!(ran.get());
     });
 }
 

@@ -26,6 +26,8 @@
 //! `Cancel` that was not raised when the operation began.
 
 #[cfg(any(unix, feature = "windows-monoio"))]
+mod instants;
+#[cfg(any(unix, feature = "windows-monoio"))]
 mod monoio;
 #[cfg(any(unix, feature = "windows-monoio"))]
 pub(crate) use self::monoio::*;

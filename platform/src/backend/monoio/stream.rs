@@ -22,6 +22,8 @@ use socket2::SockRef;
 
 use super::event_loop::wants_blocking_sockets;
 use super::lent::Lent;
+use super::turn::yield_now;
+use crate::backend::instants::Instants;
 use crate::buffer::{Gather, Slab};
 use crate::cancel::{Cancel, Outcome, Parking};
 
@@ -35,11 +37,15 @@ pub(super) struct Socket {
 pub(crate) struct ReadHalf {
     socket: Rc<Socket>,
     cancelling: Cancelling,
+    /// epoll and kqueue are asked when an operation has been tried in vain.
+    instants: Instants,
 }
 
 pub(crate) struct WriteHalf {
     socket: Rc<Socket>,
     cancelling: Cancelling,
+    /// As above.
+    instants: Instants,
 }
 
 /// What a direction keeps from one operation that can be cancelled to the next.
@@ -92,12 +98,14 @@ fn halves(stream: monoio::net::TcpStream) -> (ReadHalf, WriteHalf) {
     let read = ReadHalf {
         socket: Rc::clone(&socket),
         cancelling: Cancelling::default(),
+        instants: Instants::default(),
     };
     (
         read,
         WriteHalf {
             socket,
             cancelling: Cancelling::default(),
+            instants: Instants::default(),
         },
     )
 }
@@ -148,17 +156,24 @@ impl Socket {
 
 impl ReadHalf {
     pub(crate) async fn read(&mut self, slab: Slab) -> (io::Result<usize>, Slab) {
+        if self.instants.begin() {
+            yield_now().await;
+        }
         if self.socket.reading.replace(true) {
             return (Err(dropped_before()), slab);
         }
         // SAFETY: `reading` says that no other read is in flight.
         let stream = unsafe { self.socket.stream() };
-        let (result, lent) = stream.read(Lent::new(slab, &self.socket)).await;
+        let operation = stream.read(Lent::new(slab, &self.socket));
+        let (result, lent) = self.instants.watch(operation).await;
         self.socket.reading.set(false);
         (result, lent.into_buffer())
     }
 
     pub(crate) async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
+        if self.instants.begin() {
+            yield_now().await;
+        }
         if self.socket.reading.replace(true) {
             return (Outcome::Done(Err(dropped_before())), slab);
         }
@@ -166,7 +181,8 @@ impl ReadHalf {
         let stream = unsafe { self.socket.stream() };
         let lent = Lent::new(slab, &self.socket);
         let operation = stream.cancelable_read(lent, self.cancelling.handle());
-        let (result, lent) = Cancellable::new(operation, &mut self.cancelling, cancel).await;
+        let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
+        let (result, lent) = self.instants.watch(operation).await;
         self.socket.reading.set(false);
         (outcome(result, cancel), lent.into_buffer())
     }
@@ -182,6 +198,9 @@ impl ReadHalf {
 
 impl WriteHalf {
     pub(crate) async fn write(&mut self, gather: Gather) -> (io::Result<usize>, Gather) {
+        if self.instants.begin() {
+            yield_now().await;
+        }
         if self.socket.writing.replace(true) {
             return (Err(dropped_before()), gather);
         }
@@ -190,15 +209,18 @@ impl WriteHalf {
         let one = is_plain_send(&gather);
         let lent = Lent::new(gather, &self.socket);
         let (result, lent) = if one {
-            stream.write(lent).await
+            self.instants.watch(stream.write(lent)).await
         } else {
-            write_vectored(stream, lent).await
+            self.instants.watch(write_vectored(stream, lent)).await
         };
         self.socket.writing.set(false);
         (result, lent.into_buffer())
     }
 
     pub(crate) async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
+        if self.instants.begin() {
+            yield_now().await;
+        }
         if self.socket.writing.replace(true) {
             return (Outcome::Done(Err(dropped_before())), gather);
         }
@@ -209,10 +231,12 @@ impl WriteHalf {
         let handle = self.cancelling.handle();
         let (result, lent) = if one {
             let operation = stream.cancelable_write(lent, handle);
-            Cancellable::new(operation, &mut self.cancelling, cancel).await
+            let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
+            self.instants.watch(operation).await
         } else {
             let operation = write_vectored_or(stream, lent, handle);
-            Cancellable::new(operation, &mut self.cancelling, cancel).await
+            let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
+            self.instants.watch(operation).await
         };
         self.socket.writing.set(false);
         (outcome(result, cancel), lent.into_buffer())
