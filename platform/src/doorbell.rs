@@ -80,7 +80,7 @@ impl DoorbellSeat {
     pub fn attach(self) -> io::Result<DoorbellWaiter> {
         Ok(DoorbellWaiter {
             sleeping: self.sleeping,
-            bell: self.seat.attach()?,
+            bell: backend::attach(self.seat)?,
         })
     }
 }

@@ -19,14 +19,24 @@
 //! - `release(ReadHalf, WriteHalf) -> Result<std::net::TcpStream, (ReadHalf, WriteHalf)>`,
 //!   `adopt(std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)>`
 //! - `bell() -> io::Result<(Ringer, BellSeat)>`; `Ringer: Clone + Send + Sync` with `ring(&self)`,
-//!   `BellSeat: Send` with `attach(self) -> io::Result<Bell>`, `Bell` with `wait(&mut self)`, which
+//!   `BellSeat: Send`, `attach(BellSeat) -> io::Result<Bell>`, `Bell` with `wait(&mut self)`, which
 //!   returns after at least one ring since its last return, and is safe to drop
 //!
 //! Buffers are lent non-empty: slabs with spare room, gathers with at least one slice, and a
 //! `Cancel` that was not raised when the operation began.
 
+// What several backends share.
+#[cfg(target_os = "linux")]
+mod eventfd;
 #[cfg(any(unix, feature = "windows-monoio"))]
 mod instants;
+#[cfg(any(unix, feature = "windows-monoio"))]
+mod running;
+#[cfg(any(unix, feature = "windows-monoio"))]
+mod tasks;
+#[cfg(target_os = "linux")]
+mod uring;
+
 #[cfg(any(unix, feature = "windows-monoio"))]
 mod monoio;
 #[cfg(any(unix, feature = "windows-monoio"))]

@@ -68,27 +68,25 @@ impl Ringer {
     }
 }
 
-impl BellSeat {
-    /// Takes its place on this thread's loop.
-    ///
-    /// # Panics
-    /// Outside of `block_on`.
-    pub(crate) fn attach(self) -> io::Result<Bell> {
-        let driver = Runtime::with_current(Runtime::waker);
-        self.0.driver.set(driver).expect("a seat is attached once");
-        fence(Ordering::SeqCst);
-        let station = Rc::new(Station {
-            shared: self.0,
-            heard: Cell::new(false),
-            waiting: RefCell::new(None),
-        });
-        let turns = Turns::current();
-        turns.add_station(Rc::clone(&station));
-        Ok(Bell {
-            station,
-            turns: Rc::downgrade(&turns),
-        })
-    }
+/// Takes its place on this thread's loop.
+///
+/// # Panics
+/// Outside of `block_on`.
+pub(crate) fn attach(seat: BellSeat) -> io::Result<Bell> {
+    let driver = Runtime::with_current(Runtime::waker);
+    seat.0.driver.set(driver).expect("a seat is attached once");
+    fence(Ordering::SeqCst);
+    let station = Rc::new(Station {
+        shared: seat.0,
+        heard: Cell::new(false),
+        waiting: RefCell::new(None),
+    });
+    let turns = Turns::current();
+    turns.add_station(Rc::clone(&station));
+    Ok(Bell {
+        station,
+        turns: Rc::downgrade(&turns),
+    })
 }
 
 impl Station {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::bell::{Bell, BellSeat};
+use super::bell::{Bell, BellSeat, attach};
 use super::door::{self, Arrival, Place, reachable};
 use super::stream::{ReadHalf, WriteHalf, adopt};
 use crate::cancel::{Cancel, Cancelled};
@@ -77,7 +77,7 @@ impl Listener {
     pub(crate) fn start(acceptor: Acceptor) -> io::Result<Self> {
         Ok(Self {
             place: acceptor.place,
-            bell: acceptor.seat.attach()?,
+            bell: attach(acceptor.seat)?,
         })
     }
 

@@ -17,7 +17,7 @@ mod turns;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bell::{Bell, BellSeat, Ringer, bell};
+pub(crate) use bell::{Bell, BellSeat, Ringer, attach, bell};
 pub(crate) use event_loop::{block_on, sleep_until, spawn, yield_now};
 pub(crate) use listener::{Acceptor, Listener, bind};
 pub(crate) use stream::{ReadHalf, WriteHalf, adopt, connect, release};

@@ -3,37 +3,16 @@
 //! On Linux an eventfd, which counts rings in the kernel; elsewhere a pair of sockets, where a full
 //! buffer means that it has been rung already.
 
-use std::io;
-use std::sync::Arc;
-
-use self::system::Sender;
-pub(crate) use self::system::{Bell, BellSeat};
-
-/// Any thread's end.
-#[derive(Clone)]
-pub(crate) struct Ringer(Arc<Sender>);
-
-impl Ringer {
-    pub(crate) fn ring(&self) {
-        self.0.ring();
-    }
-}
-
-pub(crate) fn bell() -> io::Result<(Ringer, BellSeat)> {
-    let (sender, seat) = system::pair()?;
-    Ok((Ringer(Arc::new(sender)), seat))
-}
+pub(crate) use self::system::{Bell, BellSeat, Ringer, attach, bell};
 
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs::File;
-    use std::io::{self, Read, Write};
-    use std::os::fd::{FromRawFd, OwnedFd};
+    use std::io::{self, Read};
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 
-    pub(super) struct Sender(File);
-
-    pub(crate) struct BellSeat(File);
+    pub(crate) use crate::backend::eventfd::{BellSeat, Ringer, bell};
 
     pub(crate) struct Bell {
         counter: File,
@@ -42,33 +21,11 @@ mod system {
         readiness: monoio::net::UnixStream,
     }
 
-    pub(super) fn pair() -> io::Result<(Sender, BellSeat)> {
-        // SAFETY: it takes no pointers.
-        let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is open and nobody else's.
-        let counter = File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Ok((Sender(counter.try_clone()?), BellSeat(counter)))
-    }
-
-    impl Sender {
-        pub(super) fn ring(&self) {
-            // It fails only when the counter is full, and then the bell has been rung.
-            let _ = (&self.0).write(&1_u64.to_ne_bytes());
-        }
-    }
-
-    impl BellSeat {
-        pub(crate) fn attach(self) -> io::Result<Bell> {
-            let same: OwnedFd = self.0.try_clone()?.into();
-            let readiness = monoio::net::UnixStream::from_std(UnixStream::from(same))?;
-            Ok(Bell {
-                counter: self.0,
-                readiness,
-            })
-        }
+    pub(crate) fn attach(seat: BellSeat) -> io::Result<Bell> {
+        let counter = seat.into_counter();
+        let same: OwnedFd = counter.try_clone()?.into();
+        let readiness = monoio::net::UnixStream::from_std(UnixStream::from(same))?;
+        Ok(Bell { counter, readiness })
     }
 
     impl Bell {
@@ -89,8 +46,11 @@ mod system {
 mod system {
     use std::io::{self, Read, Write};
     use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
-    pub(super) struct Sender(UnixStream);
+    /// Any thread's end.
+    #[derive(Clone)]
+    pub(crate) struct Ringer(Arc<UnixStream>);
 
     pub(crate) struct BellSeat(UnixStream);
 
@@ -99,26 +59,24 @@ mod system {
         readiness: monoio::net::UnixStream,
     }
 
-    pub(super) fn pair() -> io::Result<(Sender, BellSeat)> {
+    pub(crate) fn bell() -> io::Result<(Ringer, BellSeat)> {
         let (sender, receiver) = UnixStream::pair()?;
         sender.set_nonblocking(true)?;
         receiver.set_nonblocking(true)?;
-        Ok((Sender(sender), BellSeat(receiver)))
+        Ok((Ringer(Arc::new(sender)), BellSeat(receiver)))
     }
 
-    impl Sender {
-        pub(super) fn ring(&self) {
-            let _ = (&self.0).write(&[1]);
-        }
+    pub(crate) fn attach(seat: BellSeat) -> io::Result<Bell> {
+        let readiness = monoio::net::UnixStream::from_std(seat.0.try_clone()?)?;
+        Ok(Bell {
+            receiver: seat.0,
+            readiness,
+        })
     }
 
-    impl BellSeat {
-        pub(crate) fn attach(self) -> io::Result<Bell> {
-            let readiness = monoio::net::UnixStream::from_std(self.0.try_clone()?)?;
-            Ok(Bell {
-                receiver: self.0,
-                readiness,
-            })
+    impl Ringer {
+        pub(crate) fn ring(&self) {
+            let _ = (&*self.0).write(&[1]);
         }
     }
 
@@ -139,8 +97,11 @@ mod system {
 mod system {
     use std::io;
     use std::net::{Ipv4Addr, UdpSocket};
+    use std::sync::Arc;
 
-    pub(super) struct Sender(UdpSocket);
+    /// Any thread's end.
+    #[derive(Clone)]
+    pub(crate) struct Ringer(Arc<UdpSocket>);
 
     pub(crate) struct BellSeat(UdpSocket);
 
@@ -149,26 +110,24 @@ mod system {
         readiness: monoio::net::udp::UdpSocket,
     }
 
-    pub(super) fn pair() -> io::Result<(Sender, BellSeat)> {
+    pub(crate) fn bell() -> io::Result<(Ringer, BellSeat)> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect(socket.local_addr()?)?;
         socket.set_nonblocking(true)?;
-        Ok((Sender(socket.try_clone()?), BellSeat(socket)))
+        Ok((Ringer(Arc::new(socket.try_clone()?)), BellSeat(socket)))
     }
 
-    impl Sender {
-        pub(super) fn ring(&self) {
+    pub(crate) fn attach(seat: BellSeat) -> io::Result<Bell> {
+        let readiness = monoio::net::udp::UdpSocket::from_std(seat.0.try_clone()?)?;
+        Ok(Bell {
+            receiver: seat.0,
+            readiness,
+        })
+    }
+
+    impl Ringer {
+        pub(crate) fn ring(&self) {
             let _ = self.0.send(&[1]);
-        }
-    }
-
-    impl BellSeat {
-        pub(crate) fn attach(self) -> io::Result<Bell> {
-            let readiness = monoio::net::udp::UdpSocket::from_std(self.0.try_clone()?)?;
-            Ok(Bell {
-                receiver: self.0,
-                readiness,
-            })
         }
     }
 

@@ -1,8 +1,4 @@
-//! Which driver works here, found out by trying.
-//!
-//! io_uring can be missing (kernels before 5.1), too old to be of use (before 5.7), switched off
-//! by `kernel.io_uring_disabled`, or forbidden by a container engine's system call filter. Only
-//! building a ring and running an operation through it tells.
+//! Which of monoio's drivers works here, found out by trying.
 
 use crate::driver::{Driver, DriverChoice, DriverError, DriverRequest};
 
@@ -71,9 +67,9 @@ fn io_uring() -> Result<DriverChoice, DriverError> {
 
 #[cfg(target_os = "linux")]
 pub(super) mod uring {
-    use std::io;
+    use io_uring::{IoUring, opcode};
 
-    use io_uring::{IoUring, Probe, opcode};
+    use crate::backend::uring::{self, Operation};
 
     /// Entries of the submission queue. When it is full, monoio submits and goes on.
     pub(in super::super) const SUBMISSIONS: u32 = 1024;
@@ -83,7 +79,7 @@ pub(super) mod uring {
     const COMPLETIONS: u32 = 8192;
 
     /// What the backend submits.
-    const NEEDED: [(u8, &str); 8] = [
+    const NEEDED: [Operation; 8] = [
         (opcode::Nop::CODE, "NOP"),
         (opcode::Recv::CODE, "RECV"),
         (opcode::Send::CODE, "SEND"),
@@ -101,74 +97,8 @@ pub(super) mod uring {
         builder
     }
 
-    /// Builds a ring like an event loop's, looks at what it can do, and runs an operation.
+    /// Whether such a loop can run here.
     pub(super) fn trial() -> Result<(), String> {
-        let mut ring = builder()
-            .build(SUBMISSIONS)
-            .map_err(|error| refusal(&error))?;
-        check_features(&ring)?;
-        check_operations(&ring)?;
-        run_nop(&mut ring).map_err(|error| format!("io_uring fails here ({error})"))
-    }
-
-    fn refusal(error: &io::Error) -> String {
-        match error.raw_os_error() {
-            Some(libc::EPERM) => "io_uring is forbidden here (EPERM)".to_owned(),
-            Some(libc::EACCES) => "io_uring is forbidden here (EACCES)".to_owned(),
-            Some(libc::ENOSYS) => "io_uring is missing here (ENOSYS)".to_owned(),
-            Some(libc::ENOMEM) => {
-                "io_uring may not lock enough memory here (ENOMEM; see ulimit -l)".to_owned()
-            }
-            Some(libc::EINVAL) => "io_uring is too old here (EINVAL)".to_owned(),
-            _ => format!("io_uring cannot be set up here ({error})"),
-        }
-    }
-
-    fn check_features(ring: &IoUring) -> Result<(), String> {
-        let parameters = ring.params();
-        if !parameters.is_feature_nodrop() {
-            return Err("io_uring is too old here (it can lose completions)".to_owned());
-        }
-        if !parameters.is_feature_fast_poll() {
-            return Err("io_uring is too old here (it would block threads on sockets)".to_owned());
-        }
-        Ok(())
-    }
-
-    fn check_operations(ring: &IoUring) -> Result<(), String> {
-        let mut probe = Probe::new();
-        ring.submitter()
-            .register_probe(&mut probe)
-            .map_err(|error| format!("io_uring cannot be probed here ({error})"))?;
-        match NEEDED.iter().find(|(code, _)| !probe.is_supported(*code)) {
-            Some((_, name)) => Err(format!("io_uring is too old here (it lacks {name})")),
-            None => Ok(()),
-        }
-    }
-
-    fn run_nop(ring: &mut IoUring) -> io::Result<()> {
-        const MARK: u64 = 0x5ca1ab1e;
-        let nop = opcode::Nop::new().build().user_data(MARK);
-        // SAFETY: a no-operation refers to no memory.
-        unsafe { ring.submission().push(&nop) }.map_err(io::Error::other)?;
-        ring.submit_and_wait(1)?;
-        match ring.completion().next() {
-            Some(entry) if entry.user_data() == MARK && entry.result() == 0 => Ok(()),
-            _ => Err(io::Error::other("an operation did not complete")),
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_refusal_says_what_the_kernel_said() {
-            let reason = |code| refusal(&io::Error::from_raw_os_error(code));
-            assert_eq!(reason(libc::EPERM), "io_uring is forbidden here (EPERM)");
-            assert_eq!(reason(libc::ENOSYS), "io_uring is missing here (ENOSYS)");
-            assert!(reason(libc::ENOMEM).contains("ulimit -l"));
-            assert!(reason(libc::EMFILE).contains("cannot be set up"));
-        }
+        uring::trial(&builder(), SUBMISSIONS, &NEEDED)
     }
 }

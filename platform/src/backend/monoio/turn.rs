@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use super::bell::{Bell, Ringer, bell};
+use super::bell::{Bell, Ringer, attach, bell};
 
 /// How long timers may wait for tasks that yield all the time: their resolution.
 const PARK_INTERVAL: Duration = Duration::from_millis(1);
@@ -88,7 +88,7 @@ fn set_up() -> io::Result<(Rc<Turn>, Bell)> {
         nudging: Cell::new(false),
     });
     TURN.set(Some(Rc::clone(&turn)));
-    Ok((turn, seat.attach()?))
+    Ok((turn, attach(seat)?))
 }
 
 /// Ends each wait for the kernel that yielding tasks were left out for.

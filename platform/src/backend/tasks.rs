@@ -1,26 +1,16 @@
 //! Tasks that end with their event loop.
 //!
-//! monoio leaves tasks that wait when the loop ends to themselves: a task holds its operation, the
-//! operation the driver, and the driver the task's waker. That ring of references would keep their
-//! sockets open for ever. So each task is known here by its waker; at the end all are woken, end
-//! instead of going on, and the loop runs until the kernel has given every buffer back.
+//! Event-loop crates leave tasks that wait when the loop ends to themselves: a task holds its
+//! operation, the operation the driver, and the driver the task's waker. That ring of references
+//! would keep their sockets open for ever. So each task is known here by its waker; at the end all
+//! are woken, and end instead of going on.
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
-
-use super::{event_loop, lent, turn};
-
-/// Turns in which the operations of ended tasks normally complete; after them it waits by timer.
-const END_TURNS: usize = 16;
-
-/// How long the end of a loop waits for operations that do not complete. What is left then is
-/// leaked, with its buffers.
-const END_WAIT: Duration = Duration::from_secs(1);
 
 thread_local! {
     static TASKS: RefCell<Tasks> = const { RefCell::new(Tasks::new(0)) };
@@ -67,52 +57,42 @@ impl Tasks {
     }
 }
 
-pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+/// Makes a task of `future`; what is returned is to be run by the backend's own spawn.
+pub(super) fn task<F: Future<Output = ()>>(future: F) -> Task<F> {
     let epoch = TASKS.with_borrow_mut(|tasks| {
         tasks.alive += 1;
         tasks.epoch
     });
-    let task = Task {
+    Task {
         epoch,
         key: None,
         future,
-    };
-    // Dropping the handle detaches the task.
-    drop(monoio::spawn(task));
+    }
 }
 
+/// Forgets every task, before a loop begins and after it has ended.
 pub(super) fn reset() {
     let next = Tasks::new(TASKS.with_borrow(|tasks| tasks.epoch + 1));
     let left = TASKS.replace(next);
     drop(left);
 }
 
-/// Ends every task, and waits until their operations have ended too.
-pub(super) async fn end_all() {
+/// Makes every task end with its next turn, and wakes it for that.
+pub(super) fn begin_end() {
     let wakers: Vec<_> = TASKS.with_borrow_mut(|tasks| {
         tasks.ending = true;
         tasks.wakers.iter().flatten().cloned().collect()
     });
     wakers.into_iter().for_each(Waker::wake);
-    let deadline = Instant::now() + END_WAIT;
-    for turns in 0.. {
-        if is_quiet() || Instant::now() >= deadline {
-            return;
-        }
-        if turns < END_TURNS {
-            turn::yield_now().await;
-        } else {
-            event_loop::sleep_until(Instant::now() + Duration::from_millis(1)).await;
-        }
-    }
 }
 
-fn is_quiet() -> bool {
-    TASKS.with_borrow(|tasks| tasks.alive == 0) && !lent::any()
+/// Whether every task has ended.
+pub(super) fn all_ended() -> bool {
+    TASKS.with_borrow(|tasks| tasks.alive == 0)
 }
 
 pin_project! {
-    struct Task<F> {
+    pub(super) struct Task<F> {
         epoch: u64,
         key: Option<usize>,
         #[pin]
