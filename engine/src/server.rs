@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use shardcast_config as config;
 use shardcast_config::Config;
 use shardcast_platform::{
-    Acceptor, BindError, Cancel, DriverRequest, ListenAddress, ListenAddressError,
+    Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddress, ListenAddressError,
 };
 use shardcast_runtime::{
     Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle, ShardContext,
@@ -65,6 +65,14 @@ pub enum ServerError {
         key: &'static str,
         /// What is wrong.
         error: BindError,
+    },
+    /// The driver that was asked for cannot be had.
+    #[error("{key}: {error}")]
+    Driver {
+        /// The configuration's key.
+        key: &'static str,
+        /// What is wrong.
+        error: DriverError,
     },
     /// The shards did not start.
     #[error("{0}")]
@@ -318,6 +326,10 @@ fn describe(state: Option<&ServerState>, mark: Mark) -> String {
 fn server_error(error: StartError<ServerError>) -> ServerError {
     match error {
         StartError::Seeds(error) => error,
+        StartError::Driver(error) => ServerError::Driver {
+            key: "driver",
+            error,
+        },
         other => ServerError::Start(other.to_string()),
     }
 }

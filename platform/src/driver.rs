@@ -40,6 +40,8 @@ pub enum Driver {
     Kqueue,
     /// I/O completion ports.
     Iocp,
+    /// io_uring by way of glommio.
+    Glommio,
 }
 
 /// The driver, and the reason in words, such as "io_uring works here".
@@ -70,9 +72,15 @@ pub enum DriverError {
         /// What the trial said.
         reason: String,
     },
-    /// It belongs to another system, or is not built in.
+    /// It belongs to another system.
     #[error("the driver {driver} is not part of this program on this system")]
     Absent {
+        /// What was asked for.
+        driver: &'static str,
+    },
+    /// It is part of the program only when that is built with the feature of the same name.
+    #[error("the driver {driver} is not built in: build with `--features {driver}`")]
+    NotBuilt {
         /// What was asked for.
         driver: &'static str,
     },
@@ -146,6 +154,7 @@ impl fmt::Display for Driver {
             Driver::Epoll => "epoll",
             Driver::Kqueue => "kqueue",
             Driver::Iocp => "iocp",
+            Driver::Glommio => "glommio",
         })
     }
 }
@@ -178,9 +187,24 @@ mod tests {
         );
     }
 
+    #[cfg(not(all(target_os = "linux", feature = "glommio")))]
     #[test]
     fn a_driver_that_is_not_built_in_is_refused_by_name() {
         let error = choose_driver(DriverRequest::Glommio).expect_err("not built in");
-        assert!(error.to_string().contains("glommio"));
+        assert!(error.to_string().contains("the driver glommio is not"));
+        let says_how = error
+            .to_string()
+            .contains("build with `--features glommio`");
+        assert_eq!(says_how, cfg!(target_os = "linux"), "{error}");
+    }
+
+    #[cfg(all(target_os = "linux", feature = "glommio"))]
+    #[test]
+    fn a_driver_that_is_built_in_is_chosen_by_name_alone() {
+        let asked = choose_driver(DriverRequest::Glommio).expect("it works here");
+        assert_eq!(asked.driver, Driver::Glommio);
+        assert_eq!(asked.reason, "glommio was asked for");
+        let auto = choose_driver(DriverRequest::Auto).expect("auto never fails");
+        assert_ne!(auto.driver, Driver::Glommio);
     }
 }

@@ -2,8 +2,9 @@
 //! and signals, over whichever driver serves them here.
 //!
 //! One API with one backend behind it, chosen at compile time: monoio on Linux (io_uring or epoll,
-//! chosen when the program starts) and macOS (kqueue), compio on Windows (IOCP). Bytes come from
-//! peers through [`TcpStream::read`] into a [`Slab`], and leave as a [`Gather`] of [`Slice`]s
+//! chosen when the program starts) and macOS (kqueue), compio on Windows (IOCP). With the feature
+//! `glommio`, on Linux, it is chosen between monoio and glommio when the program starts. Bytes come
+//! from peers through [`TcpStream::read`] into a [`Slab`], and leave as a [`Gather`] of [`Slice`]s
 //! through [`TcpStream::write`]. Nothing here knows media, protocols or configuration.
 //!
 //! # The rule about operations in flight

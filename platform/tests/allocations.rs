@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 use shardcast_platform::{
-    Cancel, Gather, Outcome, ReadHalf, Slab, Slice, WriteHalf, now, sleep_until, yield_now,
+    Cancel, Driver, Gather, Outcome, ReadHalf, Slab, Slice, WriteHalf, now, sleep_until, yield_now,
 };
 use support::{connected, on_every_driver};
 
@@ -101,9 +101,12 @@ fn bytes_move_without_allocation_after_warm_up() {
             sleep_until(now()).await;
         }
         let allocated = ALLOCATIONS.get() - before;
-        // compio boxes each operation and builds the array of a vectored one.
-        if cfg!(unix) {
-            assert_eq!(allocated, 0, "with {driver}");
+        match driver {
+            // compio boxes each operation and builds the array of a vectored one.
+            Driver::Iocp => {}
+            // glommio keeps each wait for a socket and each timer on the heap.
+            Driver::Glommio => {}
+            _ => assert_eq!(allocated, 0, "with {driver}"),
         }
     });
 }

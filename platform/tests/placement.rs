@@ -71,8 +71,26 @@ mod linux {
                 "the driver io_uring does not work here: io_uring is forbidden here (EPERM)"
             );
             assert!(block_on(Driver::IoUring, async {}).is_err());
+            glommio_is_refused();
         });
         forbidden.join().expect("it fell back");
+    }
+
+    /// By an error, though glommio itself would end the process.
+    #[cfg(feature = "glommio")]
+    fn glommio_is_refused() {
+        let error = choose_driver(DriverRequest::Glommio).expect_err("it needs io_uring");
+        assert_eq!(
+            error.to_string(),
+            "the driver glommio does not work here: io_uring is forbidden here (EPERM)"
+        );
+        assert!(block_on(Driver::Glommio, async {}).is_err());
+    }
+
+    #[cfg(not(feature = "glommio"))]
+    fn glommio_is_refused() {
+        let error = choose_driver(DriverRequest::Glommio).expect_err("it is not built in");
+        assert!(error.to_string().contains("not built in"));
     }
 
     /// Does to this thread what container engines do to a process.

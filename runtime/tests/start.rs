@@ -52,8 +52,13 @@ fn options_out_of_range_are_refused_with_one_clear_line() {
         error.to_string(),
         "99ms is too short to call a shard stalled: at least 100ms"
     );
+    let foreign = if cfg!(windows) {
+        DriverRequest::IoUring
+    } else {
+        DriverRequest::Iocp
+    };
     assert!(matches!(
-        refused(options(1, DriverRequest::Glommio)),
+        refused(options(1, foreign)),
         StartError::Driver(_)
     ));
 }

@@ -191,6 +191,7 @@ fn build() -> Result<PathBuf, DaemonError> {
             "--manifest-path",
         ])
         .arg(manifest)
+        .args(cfg!(feature = "glommio").then_some("--features=glommio"))
         .status()?;
     if !status.success() {
         return Err(DaemonError::Build(status));

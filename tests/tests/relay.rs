@@ -16,11 +16,17 @@ use shardcast_tests::wait::poll_until;
 
 /// Configurations that every test here passes through: each driver of this system, with and without rings between the
 /// publisher and its readers.
-const SETTINGS: [&str; 4] = [
+const SETTINGS: &[&str] = &[
     "driver: auto\nshards: 1",
     "driver: auto\nshards: 4\ngatherReaders: 0",
     "driver: epoll\nshards: 1",
     "driver: epoll\nshards: 2\ngatherReaders: 0\nmoveLive: no",
+    #[cfg(feature = "glommio")]
+    "driver: glommio\nshards: 1",
+    #[cfg(feature = "glommio")]
+    "driver: glommio\nshards: 2\ngatherReaders: 0",
+    #[cfg(feature = "glommio")]
+    "driver: glommio\nshards: 2\ngatherReaders: 0\nmoveLive: no",
 ];
 const PATH: &str = "live/camera";
 const READERS: usize = 8;

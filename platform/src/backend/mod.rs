@@ -39,8 +39,19 @@ mod uring;
 
 #[cfg(any(unix, feature = "windows-monoio"))]
 mod monoio;
-#[cfg(any(unix, feature = "windows-monoio"))]
+#[cfg(all(
+    any(unix, feature = "windows-monoio"),
+    not(all(target_os = "linux", feature = "glommio"))
+))]
 pub(crate) use self::monoio::*;
+
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+mod glommio;
+// Both are built in, and each thread's loop says which of them serves it.
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+mod either;
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+pub(crate) use self::either::*;
 
 #[cfg(all(windows, not(feature = "windows-monoio")))]
 mod compio;

@@ -1,6 +1,6 @@
 //! Tasks that end with their event loop.
 //!
-//! Event-loop crates leave tasks that wait when the loop ends to themselves: a task holds its
+//! monoio and glommio leave tasks that wait when the loop ends to themselves: a task holds its
 //! operation, the operation the driver, and the driver the task's waker. That ring of references
 //! would keep their sockets open for ever. So each task is known here by its waker; at the end all
 //! are woken, and end instead of going on.

@@ -1,15 +1,34 @@
-//! The limit of open descriptors.
+//! The limits of open descriptors and of lockable memory.
 
 use std::io;
 
 /// Raises the soft limit to the hard one; the limit in force is returned either way.
 pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
+    raise(libc::RLIMIT_NOFILE, allowed)
+}
+
+/// As above, for memory that may not be swapped out: bytes, or `u64::MAX` for all there is.
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+pub(crate) fn raise_lockable_memory_limit() -> io::Result<u64> {
+    raise(libc::RLIMIT_MEMLOCK, |hard| hard)
+}
+
+/// What the C library calls the number of a limit.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+type Resource = libc::c_int;
+
+fn raise(
+    resource: Resource,
+    allowed: impl FnOnce(libc::rlim_t) -> libc::rlim_t,
+) -> io::Result<u64> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: `limit` is a valid place for the answer.
-    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    check(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
     let wanted = libc::rlimit {
         rlim_cur: allowed(limit.rlim_max),
         ..limit
@@ -18,7 +37,7 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
         return Ok(limit.rlim_cur);
     }
     // SAFETY: `wanted` is a valid limit that outlives the call.
-    match check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) }) {
+    match check(unsafe { libc::setrlimit(resource, &raw const wanted) }) {
         Ok(()) => Ok(wanted.rlim_cur),
         Err(_) => Ok(limit.rlim_cur),
     }

@@ -9,6 +9,8 @@ use std::io;
 
 pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread};
 pub(crate) use limit::raise_descriptor_limit;
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+pub(crate) use limit::raise_lockable_memory_limit;
 pub(crate) use signal::watch_signals;
 
 /// Lets a restart bind while connections of the last run linger in TIME_WAIT. Here it does not let

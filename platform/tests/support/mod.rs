@@ -23,6 +23,7 @@ pub(crate) fn drivers() -> Vec<Driver> {
         DriverRequest::IoUring,
         DriverRequest::Epoll,
         DriverRequest::Kqueue,
+        DriverRequest::Glommio,
     ];
     let mut drivers: Vec<_> = named
         .into_iter()

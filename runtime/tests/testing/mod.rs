@@ -114,6 +114,7 @@ pub(crate) fn drivers() -> Vec<DriverRequest> {
         DriverRequest::Epoll,
         DriverRequest::Kqueue,
         DriverRequest::Iocp,
+        DriverRequest::Glommio,
     ]
     .into_iter()
     .filter(|driver| choose_driver(*driver).is_ok())

@@ -1,5 +1,8 @@
 //! The ways in which a server can be built up: its driver, its shards, and whether connections move between them.
 
+/// Three per driver.
+const WAYS: usize = if cfg!(feature = "glommio") { 9 } else { 6 };
+
 /// One way.
 #[derive(Debug, Clone, Copy)]
 pub struct House {
@@ -19,13 +22,19 @@ impl House {
     /// One shard on the driver that the server chooses.
     pub const SMALL: Self = Self::of("auto", 1, true);
     /// Every way: with one shard there is nowhere to move to.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; WAYS] = [
         Self::of("io_uring", 1, true),
         Self::of("io_uring", 2, true),
         Self::of("io_uring", 2, false),
         Self::of("epoll", 1, true),
         Self::of("epoll", 2, true),
         Self::of("epoll", 2, false),
+        #[cfg(feature = "glommio")]
+        Self::of("glommio", 1, true),
+        #[cfg(feature = "glommio")]
+        Self::of("glommio", 2, true),
+        #[cfg(feature = "glommio")]
+        Self::of("glommio", 2, false),
     ];
 
     const fn of(driver: &'static str, shards: usize, moves: bool) -> Self {

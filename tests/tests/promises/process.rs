@@ -268,6 +268,26 @@ fn a_start_says_version_driver_shards_and_listeners() {
     daemon.stop().unwrap();
 }
 
+#[cfg(not(feature = "glommio"))]
+#[test]
+fn a_driver_that_is_not_built_in_is_one_clear_line_and_a_failure() {
+    let folder = folder_with("shardcast.yml", &format!("driver: glommio\n{OPEN}"));
+    let complaint = only_complaint(&run(folder.path(), &[]));
+    for word in ["driver: ", "glommio is not built in", "--features glommio"] {
+        assert!(complaint.contains(word), "{word}: {complaint}");
+    }
+}
+
+#[cfg(feature = "glommio")]
+#[test]
+fn a_start_on_glommio_names_it_and_who_wanted_it() {
+    let daemon = Daemon::start(&format!("driver: glommio\n{OPEN}")).unwrap();
+    let said = "driver glommio: glommio was asked for";
+    let found = poll_until(PATIENCE, || daemon.log().contains(said).then_some(()));
+    assert!(found.is_some(), "{}", daemon.log());
+    daemon.stop().unwrap();
+}
+
 fn signal(daemon: &Daemon, name: &str) {
     let process_id = daemon.process_id().to_string();
     let sent = Command::new("kill").args([name, &process_id]).status();
@@ -312,7 +332,12 @@ fn playing(address: SocketAddr) -> (Broadcast, Vec<std::thread::JoinHandle<Haul>
 
 #[test]
 fn a_terminated_daemon_ends_its_readers_in_order_and_exits_with_success() {
-    for driver in ["io_uring", "epoll"] {
+    for driver in [
+        "io_uring",
+        "epoll",
+        #[cfg(feature = "glommio")]
+        "glommio",
+    ] {
         for moves in ["yes", "no"] {
             let configuration =
                 format!("driver: {driver}\nmoveLive: {moves}\ngatherReaders: 0\n{OPEN}");

@@ -9,6 +9,9 @@ pub(crate) fn choose(request: DriverRequest) -> Result<DriverChoice, DriverError
         DriverRequest::Epoll if cfg!(target_os = "linux") => Ok(as_asked(Driver::Epoll)),
         DriverRequest::Kqueue if cfg!(target_os = "macos") => Ok(as_asked(Driver::Kqueue)),
         DriverRequest::Iocp if cfg!(windows) => Ok(as_asked(Driver::Iocp)),
+        DriverRequest::Glommio if cfg!(target_os = "linux") => Err(DriverError::NotBuilt {
+            driver: request.name(),
+        }),
         other => Err(DriverError::Absent {
             driver: other.name(),
         }),

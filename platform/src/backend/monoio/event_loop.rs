@@ -112,5 +112,6 @@ fn is_ours(driver: Driver) -> bool {
         Driver::IoUring | Driver::Epoll => cfg!(target_os = "linux"),
         Driver::Kqueue => cfg!(target_os = "macos"),
         Driver::Iocp => cfg!(windows),
+        Driver::Glommio => false,
     }
 }
