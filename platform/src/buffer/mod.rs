@@ -5,6 +5,8 @@
 //! crosses shards. On a shard it becomes a [`Slice`], whose clones touch no atomic.
 
 mod gather;
+#[cfg(test)]
+mod lifetimes;
 mod slab;
 mod slice;
 

@@ -61,6 +61,8 @@ fn link<M: Messages, K: Rings>(media_ring: usize) -> (Outlet<M, K>, Inlet<M, K>)
     )
 }
 
+#[cfg(all(test, not(loom)))]
+mod ends;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]
