@@ -176,10 +176,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Reads one byte, for peers that take no more; false at the connection's end.
+    ///
+    /// # Errors
+    /// When the connection breaks or stays silent.
+    pub fn read_byte(&mut self) -> Result<bool, PeerError> {
+        self.read_into(&mut [0])
+    }
+
     /// Reads once and takes the items apart; false at the connection's end.
     fn read_more(&mut self) -> Result<bool, PeerError> {
-        let mut buffer = [0; READ_BYTES];
-        let length = self.read(&mut buffer)?;
+        self.read_into(&mut [0; READ_BYTES])
+    }
+
+    fn read_into(&mut self, buffer: &mut [u8]) -> Result<bool, PeerError> {
+        let length = self.read(buffer)?;
         if length == 0 {
             return self.end();
         }

@@ -2,9 +2,9 @@
 //! that it has lost nothing by it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,21 @@ pub const BYSTANDER: &str = "live/bystander";
 /// Pause between two access units: a quick stream, which still leaves the machine to the case at hand.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// What the reader has been given.
+#[derive(Debug, Default)]
+struct Seen {
+    units: AtomicU64,
+    /// Time of each access unit from its sending to its coming.
+    latencies: Mutex<Vec<Duration>>,
+}
+
 /// The stream; it plays until it is finished.
 #[derive(Debug)]
 pub struct Bystander {
     /// Hung up to end it.
     stop: Sender<()>,
-    thread: JoinHandle<Vec<Duration>>,
-    units: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+    seen: Arc<Seen>,
     session_ids: [String; 2],
     peers: [SocketAddr; 2],
 }
@@ -53,20 +61,20 @@ impl Bystander {
         ];
         let peers = [broadcast.local_address(), player.local_address()];
         let (stop, stopped) = mpsc::channel();
-        let units = Arc::new(AtomicU64::new(0));
+        let seen = Arc::new(Seen::default());
         let show = Show {
             broadcast,
             player,
             haul: Haul::default(),
-            units: units.clone(),
+            seen: seen.clone(),
         };
         let thread = thread::spawn(move || {
-            show.play(|| stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected))
+            show.play(|| stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected));
         });
         Self {
             stop,
             thread,
-            units,
+            seen,
             session_ids,
             peers,
         }
@@ -74,7 +82,14 @@ impl Bystander {
 
     /// Access units that have come to the reader so far.
     pub fn units(&self) -> u64 {
-        self.units.load(Ordering::Relaxed)
+        self.seen.units.load(Ordering::Relaxed)
+    }
+
+    /// The time that 99 of 100 access units have needed at most, of those that have come since this was last asked.
+    pub fn take_p99(&self) -> Option<Duration> {
+        let mut latencies = std::mem::take(&mut *self.seen.lock());
+        latencies.sort_unstable();
+        latencies.get(latencies.len() * 99 / 100).copied()
     }
 
     /// The ids of its two sessions, publisher and reader, as the server has named them to it.
@@ -87,17 +102,23 @@ impl Bystander {
         self.peers
     }
 
-    /// Ends the stream in order: nothing of it was lost or out of order from its first packet to its last. Gives the
-    /// time of each access unit from its sending to its coming.
+    /// Ends the stream in order: nothing of it was lost or out of order from its first packet to its last.
     ///
     /// # Panics
     /// When something was.
-    pub fn finish(self) -> Vec<Duration> {
+    pub fn finish(self) {
         drop(self.stop);
-        match self.thread.join() {
-            Ok(latencies) => latencies,
-            Err(panic) => std::panic::resume_unwind(panic),
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
         }
+    }
+}
+
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, Vec<Duration>> {
+        self.latencies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,26 +127,24 @@ struct Show {
     broadcast: Broadcast,
     player: Player,
     haul: Haul,
-    units: Arc<AtomicU64>,
+    seen: Arc<Seen>,
 }
 
 impl Show {
-    fn play(mut self, mut is_over: impl FnMut() -> bool) -> Vec<Duration> {
-        let mut latencies = Vec::new();
+    fn play(mut self, mut is_over: impl FnMut() -> bool) {
         while !is_over() {
             let sent = Instant::now();
             self.broadcast.send(1).expect("the publisher is served");
             let last = self.broadcast.packets() - 1;
             let read = self.player.read_up_to(&mut self.haul, last);
             read.expect("the reader is served");
-            latencies.push(sent.elapsed());
-            self.units.fetch_add(1, Ordering::Relaxed);
+            self.seen.lock().push(sent.elapsed());
+            self.seen.units.fetch_add(1, Ordering::Relaxed);
         }
         self.broadcast.teardown().expect("the publisher is served");
         let read = self.player.read_to_end(&mut self.haul);
         read.expect("the reader is served to the end");
         assert_eq!(self.haul.video.packets(), self.broadcast.packets());
         assert_eq!(self.haul.sound.packets(), self.broadcast.units());
-        latencies
     }
 }

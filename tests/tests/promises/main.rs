@@ -1,9 +1,42 @@
 //! The promises that a whole server keeps to its peers over loopback: what readers are given, how streams end, how long
-//! anybody is waited for, what a slow reader costs, and what hostile input gets.
+//! anybody is waited for, what a slow reader costs, what hostile input gets, and what a fault takes along.
 //!
 //! A server runs in this process, or as a child where the process itself is the matter. Raw peers publish packets with
 //! counters and check every one that comes back. What this suite cannot catch: what real programs make of the stream,
 //! what a real network does to it, and faults of the machine.
+//!
+//! # Hostile input
+//!
+//! | what comes | what is shown, in `hostile` if nothing else is said |
+//! |---|---|
+//! | a frame that declares 65535 bytes and stalls | `packets`: ended by its deadline; `floods`: costs what has come of it |
+//! | `Content-Length` negative, huge, given twice and different | `messages`: 400 or 413 before any body; `floods`: a begun body costs what has come |
+//! | a URL that is empty, `*`, `..` in disguise, with NUL | `requests`, `messages`: 400 or 404 |
+//! | every method in every state, SETUP twice, UDP after TCP | `requests`: 455, 459 or 461, and the state stays |
+//! | a session id from another connection | `requests`: 454, and its owner plays on |
+//! | packets of another source, channel or form | `packets`: reach nobody |
+//! | a flood of connections, of names, of refused requests | `floods`, `requests`; idle sessions by address: `admission` |
+//! | two publishers on two shards in the same moment | `succession`: exactly one is left, with `overridePublisher` and without |
+//! | readers that take a byte per second, or nothing | `slow_readers`: skip to a key frame, then closed by policy; `floods`: bounded memory |
+//!
+//! In each of these (an `Ordeal`): no panic, a bystander's stream without loss, refusals counted under their reasons and
+//! no others, and everything back at the baseline 5 s after the last connection has ended. A bystander's p99 is compared
+//! where that can be done robustly: with stalled peers (`floods`).
+//!
+//! # Faults
+//!
+//! | fault | what is shown, in `faults` if nothing else is said |
+//! |---|---|
+//! | a shard is busy for 5 s | `stalls`: only what it owns and serves pauses; told within a second; readers go on within one group of pictures |
+//! | a session panics | `panics`: it dies alone |
+//! | a shard's core panics | `panics`: the process ends within a second, with status 70 |
+//! | a ring is full | `rings`: nobody waits; the stream is cut for that shard, counted, and goes on at a key frame |
+//! | a peer resets in mid-frame | `ends`: the partial packet reaches nobody, on either shard |
+//! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served |
+//! | io_uring is forbidden | `system`: epoll is chosen, once, and said with the reason |
+//! | io_uring's queues are full | `platform/tests/queues.rs`: what finds no room waits, and every operation completes |
+//! | a future is dropped at any `.await` | `platform/tests/dropping.rs`: no buffer is used after it, no descriptor stays open |
+//! | one CPU only | `system`: one shard, and nothing is lost |
 
 mod admission;
 mod deadlines;

@@ -1,10 +1,11 @@
 //! What a slow reader costs: itself alone. It is moved to a key frame or closed, as its path says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use shardcast::event::{Event, SessionEnd};
-use shardcast::{DropReason, SessionSnapshot};
+use shardcast::event::{Deadline, Event, SessionEnd};
+use shardcast::{DropReason, RefusalReason, SessionSnapshot};
 use shardcast_tests::peer::synthetic::Shape;
+use shardcast_tests::scene::baseline::Baseline;
 use shardcast_tests::scene::broadcast::{Broadcast, SHORT_GROUPS, Tracks};
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::player::{Haul, Player, VIDEO_LANE};
@@ -28,14 +29,20 @@ struct Race {
     broadcast: Broadcast,
     slow: Player,
     quick: [(Player, Haul); 2],
+    baseline: Baseline,
 }
 
 impl Race {
     fn begin(house: House, path: &str) -> Self {
         // No deadline ends anybody, however busy the machine: the queue is the matter here.
-        let timeouts = "readTimeout: 60s\nwriteTimeout: 60s\n";
+        Self::begin_with(house, "writeTimeout: 60s\n", path)
+    }
+
+    fn begin_with(house: House, timeout: &str, path: &str) -> Self {
+        let timeouts = format!("readTimeout: 60s\n{timeout}");
         let configuration = format!("gatherReaders: 0\n{timeouts}pathDefaults:\n{path}");
         let rig = Rig::start(house, &configuration);
+        let baseline = Baseline::take(&rig);
         let broadcast = Broadcast::start_shaped(rig.address(), PATH, Tracks::Video, BROAD);
         let start = || Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
         let (first, slow, last) = (start(), start(), start());
@@ -44,6 +51,7 @@ impl Race {
             slow,
             quick: [(first, Haul::default()), (last, Haul::default())],
             rig,
+            baseline,
         }
     }
 
@@ -170,4 +178,105 @@ fn a_reader_whose_place_has_left_the_log_is_moved_or_closed_and_never_given_a_to
         }
         race.finish();
     }
+}
+
+/// A stream of 8 Mbit/s in access units of [`BROAD`]: 54 of them in a second.
+const UNIT_TIME: Duration = Duration::from_micros(18_500);
+/// `writeTimeout` of the readers that take next to nothing.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// For so long a reader takes next to nothing before it takes everything once more.
+const FIRST_STALL: Duration = Duration::from_millis(1500);
+/// The latest end of a reader that takes nothing: twice the timeout, and a machine with much to do.
+const END_MAX: Duration = Duration::from_secs(12);
+
+/// What a reader takes of the stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appetite {
+    /// Nothing: its window closes.
+    Nothing,
+    /// A byte per second.
+    ByteASecond,
+}
+
+impl Race {
+    /// Lets the stream flow at its pace for `time`, while the slow reader takes what it likes; ends early when the
+    /// server has closed it.
+    fn flow(&mut self, time: Duration, appetite: Appetite) {
+        let (begun, peer) = (Instant::now(), self.slow.local_address());
+        let mut seconds = 0;
+        while begun.elapsed() < time {
+            self.run(1);
+            let events = self.rig.watch(UNIT_TIME);
+            let is_end = |event: &Event| matches!(event, Event::ConnectionClosed { peer: of, .. } if of.port() == peer.port());
+            if events.iter().any(is_end) {
+                return;
+            }
+            if appetite == Appetite::ByteASecond && begun.elapsed().as_secs() > seconds {
+                seconds += 1;
+                self.slow.connection().read_byte().unwrap();
+            }
+        }
+    }
+}
+
+/// It skips to a key frame when it reads again, and is closed when it does not.
+fn stall_twice(house: House, appetite: Appetite) {
+    let path = "  readerQueueBytes: 400K\n";
+    let mut race = Race::begin_with(house, "writeTimeout: 3s\n", path);
+    race.flow(FIRST_STALL, appetite);
+    let mut haul = Haul::with_jumps();
+    let last = race.broadcast.packets() - 1;
+    race.slow.read_up_to(&mut haul, last).unwrap();
+    assert!(haul.video.jumps() >= 1, "it has lost nothing");
+    let session = race.slow_session();
+    assert!(session.drops >= 1, "{session:?}");
+    assert_units_are_whole(&haul, session.drops);
+
+    let (begun, peer) = (Instant::now(), race.slow.local_address());
+    race.flow(END_MAX, appetite);
+    let end = race.rig.wait_closed(peer);
+    let took = begun.elapsed();
+    assert!((WRITE_TIMEOUT..END_MAX).contains(&took), "{took:?}");
+    // The kernel may still have taken a little of what there was, for the one that reads.
+    let SessionEnd::TimedOut(deadline @ (Deadline::WriteStuck | Deadline::WriteTooLong)) = end
+    else {
+        panic!("{end}");
+    };
+    let is_stuck = deadline == Deadline::WriteStuck;
+    assert!(is_stuck || appetite == Appetite::ByteASecond, "{deadline}");
+    let refused: Vec<_> = race.rig.snapshot().refusals.counted().collect();
+    let reason = match is_stuck {
+        true => RefusalReason::WriteStuck,
+        false => RefusalReason::WriteTooLong,
+    };
+    assert_eq!(refused, [(reason, 1)]);
+    race.finish();
+    let Race {
+        rig,
+        broadcast,
+        slow,
+        quick,
+        baseline,
+    } = race;
+    drop((broadcast, slow, quick));
+    baseline.assert_restored(&rig);
+}
+
+#[test]
+fn a_reader_with_a_zero_window_skips_to_a_key_frame_then_is_closed() {
+    for_both_drivers(Appetite::Nothing);
+}
+
+#[test]
+fn a_reader_of_a_byte_per_second_skips_to_a_key_frame_then_is_closed() {
+    for_both_drivers(Appetite::ByteASecond);
+}
+
+/// At the same time, because most of it is waiting.
+fn for_both_drivers(appetite: Appetite) {
+    std::thread::scope(|scope| {
+        for house in [House::ALL[0], House::ALL[5]] {
+            scope.spawn(move || stall_twice(house, appetite));
+        }
+    });
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use shardcast::EndReason;
 use shardcast::event::{Event, SessionEnd};
+use shardcast::{EndReason, RefusalReason};
 use shardcast_tests::peer::PeerError;
+use shardcast_tests::scene::baseline::Baseline;
 use shardcast_tests::scene::broadcast::{Broadcast, SHORT_GROUPS, Tracks};
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::player::{Arrival, BOTH_LANES, Haul, Player, SOUND, VIDEO};
@@ -162,14 +163,31 @@ fn without_override_the_second_publisher_is_refused_and_the_first_plays_on() {
     }
 }
 
-/// Lets two publishers ask to record in the same moment, and says what they were answered.
-fn race(rig: &Rig, path: &str) -> Vec<(Broadcast, bool)> {
+/// Rounds of two publishers in the same moment, in each house.
+const RACES: usize = 40;
+
+/// Two announced publishers whose connections are on two shards.
+fn racers(rig: &Rig, path: &str, tracks: [Tracks; 2]) -> [Broadcast; 2] {
+    let announce = |tracks| {
+        let announced = Broadcast::announce(rig.address(), path, tracks, SHORT_GROUPS).unwrap();
+        let shard = rig.shard_of(announced.local_address());
+        (announced, shard)
+    };
+    let (first, shard) = announce(tracks[0]);
+    loop {
+        let (second, other) = announce(tracks[1]);
+        if other != shard {
+            return [first, second];
+        }
+    }
+}
+
+/// Lets both ask to record in the same moment, and says what they were answered.
+fn race(racers: [Broadcast; 2]) -> Vec<(Broadcast, bool)> {
     let barrier = Arc::new(Barrier::new(2));
-    let racer = || {
-        let (barrier, address, path) = (barrier.clone(), rig.address(), path.to_owned());
+    let racers = racers.map(|mut broadcast| {
+        let barrier = barrier.clone();
         thread::spawn(move || {
-            let announced = Broadcast::announce(address, &path, Tracks::Video, SHORT_GROUPS);
-            let mut broadcast = announced.unwrap();
             barrier.wait();
             let granted = broadcast.record();
             let is_closed = matches!(granted, Err(PeerError::Closed { .. } | PeerError::Io(_)));
@@ -179,33 +197,44 @@ fn race(rig: &Rig, path: &str) -> Vec<(Broadcast, bool)> {
             );
             (broadcast, granted.is_ok())
         })
-    };
-    let racers = [racer(), racer()];
+    });
     racers.map(|racer| racer.join().unwrap()).into()
 }
 
+/// The same tracks, which go on, and others, which begin anew.
+const RACING_TRACKS: [[Tracks; 2]; 2] = [
+    [Tracks::Video, Tracks::Video],
+    [Tracks::Video, Tracks::VideoAndSound],
+];
+
 #[test]
-fn of_two_publishers_in_the_same_moment_exactly_one_wins() {
-    for house in [House::RIGID, House::USUAL] {
+fn of_two_publishers_on_two_shards_in_the_same_moment_exactly_one_wins() {
+    for house in [House::RIGID, House::USUAL, House::ALL[5]] {
         let rig = Rig::start(house, FIRST_WINS);
-        for round in 0..20 {
+        let baseline = Baseline::take(&rig);
+        for round in 0..RACES {
             let path = format!("race/{round}");
-            let mut racers = race(&rig, &path);
+            let mut racers = race(racers(&rig, &path, RACING_TRACKS[round % 2]));
             racers.retain(|(_, won)| *won);
             assert_eq!(racers.len(), 1, "round {round}");
             let (winner, _) = racers.first_mut().unwrap();
             assert_plays(&rig, &path, winner);
         }
+        // One was refused in each, and the winners end by themselves.
+        let refused: Vec<_> = rig.snapshot().refusals.counted().collect();
+        assert_eq!(refused, [(RefusalReason::Forbidden, RACES as u64)]);
+        baseline.assert_restored(&rig);
     }
 }
 
 #[test]
-fn with_override_of_two_publishers_in_the_same_moment_one_is_left() {
-    for house in [House::RIGID, House::USUAL] {
+fn with_override_of_two_publishers_on_two_shards_in_the_same_moment_one_is_left() {
+    for house in [House::RIGID, House::USUAL, House::ALL[5]] {
         let rig = Rig::start(house, "");
-        for round in 0..20 {
+        let baseline = Baseline::take(&rig);
+        for round in 0..RACES {
             let path = format!("race/{round}");
-            let mut racers = race(&rig, &path);
+            let mut racers = race(racers(&rig, &path, RACING_TRACKS[round % 2]));
             let loser = rig.wait_event("the one that was overridden", |event| match event {
                 Event::ConnectionClosed { peer, reason } => {
                     (*reason == SessionEnd::Overridden).then_some(*peer)
@@ -217,6 +246,8 @@ fn with_override_of_two_publishers_in_the_same_moment_one_is_left() {
             let (winner, _) = racers.first_mut().unwrap();
             assert_plays(&rig, &path, winner);
         }
+        assert_eq!(rig.snapshot().refusals.counted().count(), 0);
+        baseline.assert_restored(&rig);
     }
 }
 

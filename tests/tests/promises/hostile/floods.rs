@@ -61,6 +61,9 @@ fn a_thousand_connections_come_and_go_and_leave_nothing() {
 /// Peers that declare much and send little.
 const STALLERS: usize = 200;
 
+/// The first bytes of a frame of 65535.
+const FRAME: &[u8] = b"$\x00\xff\xff0123456789";
+
 /// The first bytes of a body of 128 KiB, the most that is allowed.
 fn begun_body(address: SocketAddr) -> Vec<u8> {
     let request = format!("ANNOUNCE rtsp://{address}/a RTSP/1.0\r\nCSeq: 1\r\n");
@@ -93,8 +96,8 @@ fn memory_follows_the_bytes_that_came_and_not_those_that_were_declared() {
         let daemon = Daemon::start(&format!("driver: {driver}\n{OPEN}")).unwrap();
         let bystander = Bystander::begin(daemon.address());
         let before = Process::of(daemon.process_id()).descriptors();
-        let (frame, body) = (b"$\x00\xff\xff0123456789", begun_body(daemon.address()));
-        for (begun, declared) in [(&frame[..], 65_535), (&body[..], 131_072)] {
+        let body = begun_body(daemon.address());
+        for (begun, declared) in [(FRAME, 65_535), (&body[..], 131_072)] {
             let open = || Connection::open(daemon.address()).unwrap();
             let mut stallers: Vec<Connection> = (0..STALLERS).map(|_| open()).collect();
             // Each has what a connection that asks has, before it declares anything.
@@ -115,6 +118,40 @@ fn memory_follows_the_bytes_that_came_and_not_those_that_were_declared() {
     }
 }
 
+/// Stalled peers are measured against none so often, until once the machine leaves both alone.
+const COMPARISONS_MAX: usize = 12;
+
+/// How long each side of a comparison lasts.
+const COMPARED: Duration = Duration::from_secs(1);
+
+#[test]
+fn stalled_peers_leave_a_bystanders_p99_within_a_quarter_of_what_it_is_without() {
+    let ordeal = Ordeal::begin(House::RIGID, "gatherReaders: 0\nreadTimeout: 60s\n");
+    let body = begun_body(ordeal.rig.address());
+    let mut measured = Vec::new();
+    for _ in 0..COMPARISONS_MAX {
+        let p99 = || {
+            let _before = ordeal.bystander.take_p99();
+            ordeal.rig.watch(COMPARED);
+            ordeal.bystander.take_p99().expect("units have come")
+        };
+        let quiet = p99();
+        let open = |_| Connection::open(ordeal.rig.address()).unwrap();
+        let mut stallers: Vec<Connection> = (0..STALLERS).map(open).collect();
+        for (index, staller) in stallers.iter_mut().enumerate() {
+            let begun = if index % 2 == 0 { &body[..] } else { FRAME };
+            staller.send(begun).unwrap();
+        }
+        let beset = p99();
+        drop(stallers);
+        measured.push((quiet, beset));
+        if beset <= quiet + quiet / 4 {
+            return ordeal.finish();
+        }
+    }
+    panic!("p99 without and with stalled peers: {measured:?}");
+}
+
 #[test]
 fn a_publishers_begun_frame_costs_no_memory_for_its_rest() {
     let daemon = Daemon::start(OPEN).unwrap();
@@ -131,8 +168,7 @@ fn a_publishers_begun_frame_costs_no_memory_for_its_rest() {
     let process = Process::of(daemon.process_id());
     let (resident, data) = (process.resident_bytes(), process.data_bytes());
     for publisher in &mut publishers {
-        let begun = b"$\x00\xff\xff0123456789";
-        publisher.connection().send(begun).unwrap();
+        publisher.connection().send(FRAME).unwrap();
     }
     wait_all_read(&daemon);
     let resident = process.resident_bytes().saturating_sub(resident);
