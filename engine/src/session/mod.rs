@@ -3,6 +3,7 @@
 //! A session accepts, reads, asks `admit`, and hands media to `ingest` or takes it from `egress`. It may import every room
 //! below; nothing but the server's assembly imports it.
 
+mod begun;
 mod listener;
 mod rtsp;
 mod sniff;

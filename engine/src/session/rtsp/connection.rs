@@ -11,10 +11,11 @@ use shardcast_protocol::rtsp::{
 
 use super::desk::PublisherStart;
 use super::play::ReaderStart;
-use crate::event::{Event, SessionEnd};
+use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};
 use crate::random::random_u64;
 use crate::refusal::RefusalReason;
+use crate::session::begun::Begun;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use crate::session::transport::{Source, Transport};
 use crate::session::writing::{ended, linger, write_message};
@@ -39,8 +40,8 @@ pub(super) struct Connection<T> {
     pub(crate) plan: Plan,
     /// It has moved once; it will not again.
     pub(crate) has_moved: bool,
-    /// The path of a session that reads, whether it plays or has paused.
-    pub(crate) reading: Option<PathName>,
+    /// A session that reads, whether it plays or has paused.
+    pub(crate) reading: Option<Begun>,
     /// Its place among its address's sessions that neither play nor record.
     pub(crate) idle: Option<IdleSeat>,
 }
@@ -122,14 +123,8 @@ impl<T> Connection<T> {
 
     /// The session reads no more.
     pub(super) fn end_reading(&mut self, reason: &SessionEnd) {
-        if let Some(path) = self.reading.take() {
-            let (session, reason) = (self.session.id, reason.clone());
-            let event = Event::SessionEnded {
-                session,
-                path,
-                reason,
-            };
-            self.shard.server.events.publish(&event);
+        if let Some(begun) = self.reading.take() {
+            begun.end(reason.clone());
         }
     }
 }

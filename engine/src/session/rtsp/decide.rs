@@ -162,7 +162,11 @@ impl<T: Transport> Connection<T> {
         let response = self.server.grant_record();
         match self.respond(&response).await {
             Flow::Continue => Ok(Decided::Flow(Flow::Record(Box::new(start)))),
-            closed => Ok(Decided::Flow(closed)),
+            Flow::Close(end) => {
+                start.begun.end(end.clone());
+                Ok(Decided::Flow(Flow::Close(end)))
+            }
+            other => Ok(Decided::Flow(other)),
         }
     }
 

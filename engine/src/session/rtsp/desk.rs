@@ -13,6 +13,7 @@ use crate::ingest::Publication;
 use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
 use crate::refusal::RefusalSummary;
+use crate::session::begun::Begun;
 use crate::shard::{Coalesced, Media, MediaLink, PublishGrant, Refusal, SessionHandle, Shard};
 use crate::stream::{Batch, StreamInfo};
 
@@ -20,6 +21,8 @@ use crate::stream::{Batch, StreamInfo};
 pub(super) struct PublisherStart {
     pub(super) desk: Rc<Desk>,
     pub(super) timer: Rc<dyn Coalesced>,
+    /// Last, because the path is free before the end is told.
+    pub(super) begun: Begun,
 }
 
 /// Where a publisher's packets become batches and leave for the owner. The path is given up when this is dropped.
@@ -57,16 +60,10 @@ impl PublisherStart {
         let (entry, grant) = shard.publish(name, session.id, info.clone(), place).await?;
         let desk = Rc::new(Desk::new(shard, session, entry, &grant));
         let tracks = grant.described.info.summary();
-        let (id, peer, path) = (session.id, session.peer, name.clone());
-        shard.server.events.publish(&Event::PublisherBegan {
-            session: id,
-            peer,
-            path,
-            tracks,
-        });
         Ok(Self {
             timer: desk.clone(),
             desk,
+            begun: Begun::publisher(shard, session, name, tracks),
         })
     }
 }

@@ -17,10 +17,11 @@ use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too
 use super::rtp_info::rtp_infos;
 use super::writer::{Play, WriterEnd, spawn_writer};
 use crate::egress::TcpQueue;
-use crate::event::{Event, SessionEnd};
+use crate::event::SessionEnd;
 use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
 use crate::path::PathEntry;
 use crate::record::{Role, SessionRecord};
+use crate::session::begun::Begun;
 use crate::session::transport::{Sink, Source, Transport};
 use crate::session::writing::{discard, ended};
 use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard};
@@ -174,29 +175,20 @@ impl<T: Transport> Connection<T> {
             )
         };
         let answer = self.server.grant_play(&infos).to_bytes();
-        let (id, peer, path) = (
-            self.session.id,
-            self.session.peer,
-            subscription.entry.name.clone(),
-        );
+        let path = &subscription.entry.name;
         let record = SessionRecord::new(
-            id,
+            self.session.id,
             Role::Reader,
-            peer,
+            self.session.peer,
             path.clone(),
             self.shard.id().index(),
         );
         let record = Arc::new(record);
         self.shard.server.records.insert(record.clone());
-        let tracks = described.info.summary();
-        if self.reading.replace(path.clone()).is_none() {
-            let event = Event::ReaderBegan {
-                session: id,
-                peer,
-                path,
-                tracks,
-            };
-            self.shard.server.events.publish(&event);
+        if self.reading.is_none() {
+            let tracks = described.info.summary();
+            let begun = Begun::reader(&self.shard, &self.session, path, tracks);
+            self.reading = Some(begun);
         }
         let play = Play {
             session: self.session.clone(),

@@ -11,7 +11,7 @@ use shardcast_protocol::rtsp::{
 
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
 use super::desk::{Desk, PublisherStart};
-use crate::event::{Event, SessionEnd};
+use crate::event::SessionEnd;
 use crate::fanout::EndReason;
 use crate::session::transport::Transport;
 use crate::session::writing::write_message;
@@ -100,21 +100,15 @@ impl Stop {
 impl<T: Transport> Connection<T> {
     /// Reads media until the publisher pauses, tears down or is lost. The path is free before the peer is told anything.
     pub(super) async fn record(&mut self, start: Box<PublisherStart>) -> Result<(), SessionEnd> {
-        let PublisherStart { desk, timer } = *start;
+        let PublisherStart { begun, desk, timer } = *start;
         self.session
             .enter(Phase::Recording, shardcast_platform::now());
         let channels = Box::new(Channels::of(&self.server));
         let Err(stop) = self.read_media(&desk, &timer, &channels).await;
         let (end_reason, reason) = stop.reasons();
         desk.end_reason.set(end_reason);
-        let (session, path) = (self.session.id, desk.entry.name.clone());
         drop((desk, timer));
-        let event = Event::SessionEnded {
-            session,
-            path,
-            reason,
-        };
-        self.shard.server.events.publish(&event);
+        begun.end(reason);
         match stop {
             Stop::Over(end) => Err(end),
             Stop::Refused { answer, end } => Err(self.close_with(&answer, end).await),

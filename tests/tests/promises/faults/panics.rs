@@ -24,6 +24,10 @@ fn assert_told(rig: &Rig, peer: std::net::SocketAddr) {
         _ => None,
     });
     assert_eq!(message, "a bug in a session");
+    rig.wait_event("the end of what it did", |event| match event {
+        Event::SessionEnded { reason, .. } => (*reason == SessionEnd::Panicked).then_some(()),
+        _ => None,
+    });
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! A session that publishes or reads, as events tell of it: its begin when this is made, and its end, however that comes.
+
+use std::rc::Rc;
+
+use crate::event::{Event, SessionEnd};
+use crate::path::PathName;
+use crate::session_id::SessionId;
+use crate::shard::{SessionHandle, Shard};
+
+/// A session whose begin was told and whose end will be. Dropping it without a word is the end of one that nobody has
+/// ended: by a panic, or with its shard.
+pub(crate) struct Begun {
+    shard: Rc<Shard>,
+    session: SessionId,
+    /// Until the end was told.
+    path: Option<PathName>,
+}
+
+impl Begun {
+    /// A session that publishes from now on.
+    pub(crate) fn publisher(
+        shard: &Rc<Shard>,
+        session: &SessionHandle,
+        path: &PathName,
+        tracks: String,
+    ) -> Self {
+        let event = Event::PublisherBegan {
+            session: session.id,
+            peer: session.peer,
+            path: path.clone(),
+            tracks,
+        };
+        Self::new(shard, session, path, &event)
+    }
+
+    /// A session that reads from now on.
+    pub(crate) fn reader(
+        shard: &Rc<Shard>,
+        session: &SessionHandle,
+        path: &PathName,
+        tracks: String,
+    ) -> Self {
+        let event = Event::ReaderBegan {
+            session: session.id,
+            peer: session.peer,
+            path: path.clone(),
+            tracks,
+        };
+        Self::new(shard, session, path, &event)
+    }
+
+    fn new(shard: &Rc<Shard>, session: &SessionHandle, path: &PathName, event: &Event) -> Self {
+        shard.server.events.publish(event);
+        Self {
+            shard: shard.clone(),
+            session: session.id,
+            path: Some(path.clone()),
+        }
+    }
+
+    /// It has ended.
+    pub(crate) fn end(mut self, reason: SessionEnd) {
+        self.tell(reason);
+    }
+
+    fn tell(&mut self, reason: SessionEnd) {
+        if let Some(path) = self.path.take() {
+            let session = self.session;
+            let event = Event::SessionEnded {
+                session,
+                path,
+                reason,
+            };
+            self.shard.server.events.publish(&event);
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.tell(match std::thread::panicking() {
+            true => SessionEnd::Panicked,
+            false => SessionEnd::Shutdown,
+        });
+    }
+}
