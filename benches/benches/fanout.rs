@@ -22,7 +22,12 @@ const SHAPES: [(usize, usize); 4] = [
     (40, PACKET_BYTES),
     (10, 1472),
 ];
-const DRIVERS: &[&str] = &["io_uring", "epoll"];
+const DRIVERS: &[&str] = &[
+    "io_uring",
+    "epoll",
+    #[cfg(feature = "glommio")]
+    "glommio",
+];
 const SHARDS: [usize; 2] = [1, 2];
 
 /// A server and a bare sender that have their turns one after the other.
