@@ -116,6 +116,20 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The log's lines with this word, once there is one.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn wait_log(&self, word: &str) -> Vec<String> {
+        let lines = poll_until(START_LIMIT, || {
+            let log = self.log();
+            let lines = log.lines().filter(|line| line.contains(word));
+            let lines: Vec<String> = lines.map(str::to_owned).collect();
+            (!lines.is_empty()).then_some(lines)
+        });
+        lines.unwrap_or_else(|| panic!("no line with {word:?}:\n{}", self.log()))
+    }
+
     /// Whether it still runs.
     ///
     /// # Errors

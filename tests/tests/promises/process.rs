@@ -252,11 +252,8 @@ fn the_environment_lies_over_the_file() {
 #[test]
 fn a_start_says_version_driver_shards_and_listeners() {
     let daemon = Daemon::start(OPEN).unwrap();
-    let log = poll_until(PATIENCE, || {
-        let log = daemon.log();
-        log.contains("listener opened").then_some(log)
-    });
-    let log = log.unwrap_or_else(|| panic!("{}", daemon.log()));
+    daemon.wait_log("listener opened");
+    let log = daemon.log();
     for word in [
         "Shardcast v",
         "driver ",
@@ -301,10 +298,7 @@ fn a_hangup_says_that_reload_is_not_supported_yet_and_disturbs_nobody() {
     let mut player = Player::start(daemon.address(), PATH, &BOTH_LANES).unwrap();
     broadcast.send(3).unwrap();
     signal(&daemon, "-HUP");
-    let said = poll_until(PATIENCE, || {
-        daemon.log().contains("not supported yet").then_some(())
-    });
-    assert!(said.is_some(), "{}", daemon.log());
+    daemon.wait_log("not supported yet");
     assert!(daemon.is_running().unwrap());
     broadcast.send(3).unwrap();
     broadcast.teardown().unwrap();
@@ -378,6 +372,8 @@ fn a_reader_that_takes_nothing_cannot_keep_a_daemon_from_ending() {
 #[test]
 fn an_interrupt_ends_it_as_a_termination_does() {
     let mut daemon = Daemon::start(OPEN).unwrap();
+    // It listens before it has started, and until then a signal ends it without a word.
+    daemon.wait_log("listener opened");
     signal(&daemon, "-INT");
     let ended = poll_until(PATIENCE, || (!daemon.is_running().unwrap()).then_some(()));
     assert!(ended.is_some(), "{}", daemon.log());

@@ -126,9 +126,9 @@ fn assert_units_are_whole(haul: &Haul, drops: u64) {
 #[test]
 fn an_old_queue_makes_a_reader_jump_as_a_long_one_does() {
     for house in [House::SMALL, House::RIGID] {
-        let mut race = Race::begin(house, "  readerQueueAge: 50ms\n");
+        let mut race = Race::begin(house, "  readerQueueAge: 700ms\n");
         race.run(UNITS / 4);
-        race.rig.watch(Duration::from_millis(100));
+        race.rig.watch(Duration::from_millis(1400));
         race.run(UNITS / 8);
         let mut haul = Haul::with_jumps();
         race.slow

@@ -10,15 +10,13 @@ use shardcast_tests::daemon::Daemon;
 use shardcast_tests::peer::connection::Connection;
 use shardcast_tests::procfs::Process;
 use shardcast_tests::sandbox;
-use shardcast_tests::scene::PATIENCE;
 use shardcast_tests::scene::bystander::Bystander;
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::ordeal::Ordeal;
 use shardcast_tests::scene::rig::Rig;
-use shardcast_tests::wait::poll_until;
 
 /// How long there are no descriptors.
-const SHORTAGE: Duration = Duration::from_secs(2);
+const SHORTAGE: Duration = Duration::from_secs(1);
 
 /// All descriptors that are left.
 fn hoard() -> Vec<File> {
@@ -82,21 +80,6 @@ fn without_descriptors_accepting_waits_by_timer_and_streams_go_on() {
     }
 }
 
-/// The log's lines with this word.
-fn lines(daemon: &Daemon, word: &str) -> Vec<String> {
-    let log = daemon.log();
-    let lines = log.lines().filter(|line| line.contains(word));
-    lines.map(str::to_owned).collect()
-}
-
-/// Waits until the daemon has said that it listens, which it says last.
-fn wait_started(daemon: &Daemon) {
-    let started = poll_until(PATIENCE, || {
-        (!lines(daemon, "listener opened").is_empty()).then_some(())
-    });
-    assert!(started.is_some(), "{}", daemon.log());
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn where_io_uring_is_forbidden_epoll_is_chosen_once_and_said() {
@@ -104,8 +87,8 @@ fn where_io_uring_is_forbidden_epoll_is_chosen_once_and_said() {
         sandbox::forbid_io_uring();
         let daemon = Daemon::start("shards: 2\npaths:\n  all_others:\n").unwrap();
         let bystander = Bystander::begin(daemon.address());
-        wait_started(&daemon);
-        let said = lines(&daemon, "driver");
+        daemon.wait_log("listener opened");
+        let said = daemon.wait_log("driver");
         assert_eq!(said.len(), 1, "{said:?}");
         let line = "INF driver epoll: io_uring is forbidden here (EPERM), so epoll";
         assert!(said[0].ends_with(line), "{said:?}");
@@ -137,8 +120,8 @@ fn on_one_cpu_it_starts_with_one_shard_and_loses_nothing() {
         sandbox::keep_one_cpu();
         let daemon = Daemon::start("paths:\n  all_others:\n").unwrap();
         let bystander = Bystander::begin(daemon.address());
-        wait_started(&daemon);
-        let said = lines(&daemon, "1 shard: 1 CPU by affinity");
+        daemon.wait_log("listener opened");
+        let said = daemon.wait_log("1 shard: 1 CPU by affinity");
         assert_eq!(said.len(), 1, "{}", daemon.log());
         bystander.finish();
         daemon.stop().unwrap();

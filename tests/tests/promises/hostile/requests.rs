@@ -274,10 +274,10 @@ fn endless_refusals_end_the_connection() {
     let refused = (0..1000).take_while(|_| connection.ask("FLY", &url, &[], b"").is_ok());
     let refused = refused.count() as u64;
     assert!(refused < 100);
+    drop(connection);
     ordeal.wait_refused(&[
         (RefusalReason::NotImplemented, refused),
         (RefusalReason::TooManyRefusals, 1),
     ]);
-    drop(connection);
     ordeal.finish();
 }
