@@ -9,6 +9,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+#[cfg(any(unix, feature = "windows-monoio"))]
+use std::task::RawWakerVTable;
 use std::task::{Context, Poll, Waker};
 
 /// How an operation with a [`Cancel`] ended. The operation *has* ended: its buffer is back.
@@ -116,26 +118,45 @@ pub(crate) struct Parking(Option<Parked>);
 struct Parked {
     shared: Rc<Shared>,
     key: usize,
-    waker: Waker,
+    /// The waker that was parked, as it came. A clone of it is not told by its parts: the same
+    /// table of functions may stand in a program more than once.
+    data: *const (),
+    vtable: *const RawWakerVTable,
 }
 
 #[cfg(any(unix, feature = "windows-monoio"))]
 impl Parking {
     /// Whether `cancel` has been raised. Otherwise `waker` is woken when it is.
     pub(crate) fn is_raised(&mut self, cancel: &Cancel, waker: &Waker) -> bool {
-        let is_kept = self.0.as_ref().is_some_and(|parked| {
-            Rc::ptr_eq(&parked.shared, &cancel.shared) && parked.waker.will_wake(waker)
-        });
-        if !is_kept && !cancel.is_cancelled() {
+        if cancel.is_cancelled() {
+            return true;
+        }
+        let is_kept = self.0.as_ref();
+        if !is_kept.is_some_and(|parked| parked.is_of(cancel, waker)) {
             // The old place is given up first.
             self.0 = None;
-            self.0 = Some(Parked {
-                key: cancel.shared.waiting.borrow_mut().park(None, waker),
-                shared: Rc::clone(&cancel.shared),
-                waker: waker.clone(),
-            });
+            self.0 = Some(Parked::park(cancel, waker));
         }
-        cancel.is_cancelled()
+        false
+    }
+}
+
+#[cfg(any(unix, feature = "windows-monoio"))]
+impl Parked {
+    fn park(cancel: &Cancel, waker: &Waker) -> Self {
+        Self {
+            key: cancel.shared.waiting.borrow_mut().park(None, waker),
+            shared: Rc::clone(&cancel.shared),
+            data: waker.data(),
+            vtable: waker.vtable(),
+        }
+    }
+
+    /// What is parked keeps its task's memory, so another task's waker has other data.
+    fn is_of(&self, cancel: &Cancel, waker: &Waker) -> bool {
+        Rc::ptr_eq(&self.shared, &cancel.shared)
+            && self.data == waker.data()
+            && std::ptr::eq(self.vtable, waker.vtable())
     }
 }
 
