@@ -33,7 +33,6 @@ pub struct Bystander {
     thread: JoinHandle<()>,
     seen: Arc<Seen>,
     session_ids: [String; 2],
-    peers: [SocketAddr; 2],
 }
 
 impl Bystander {
@@ -59,7 +58,6 @@ impl Bystander {
             id(broadcast.connection().session()),
             id(player.connection().session()),
         ];
-        let peers = [broadcast.local_address(), player.local_address()];
         let (stop, stopped) = mpsc::channel();
         let seen = Arc::new(Seen::default());
         let show = Show {
@@ -76,7 +74,6 @@ impl Bystander {
             thread,
             seen,
             session_ids,
-            peers,
         }
     }
 
@@ -95,11 +92,6 @@ impl Bystander {
     /// The ids of its two sessions, publisher and reader, as the server has named them to it.
     pub fn session_ids(&self) -> &[String; 2] {
         &self.session_ids
-    }
-
-    /// The addresses of publisher and reader.
-    pub fn peers(&self) -> [SocketAddr; 2] {
-        self.peers
     }
 
     /// Ends the stream in order: nothing of it was lost or out of order from its first packet to its last.

@@ -193,12 +193,12 @@ fn a_method_in_a_wrong_state_is_refused_and_the_state_stays() {
         publisher.record().unwrap();
         refused.extend(try_all(publisher.connection(), &url, "streamid=0", 4));
         // Both still do what they did.
-        let mut viewer = Player::start(address, other, &VIDEO_LANE).unwrap();
+        let mut other_reader = Player::start(address, other, &VIDEO_LANE).unwrap();
         publisher.send(6).unwrap();
-        viewer.read_packets(&mut Haul::default(), 9).unwrap();
+        other_reader.read_packets(&mut Haul::default(), 9).unwrap();
         reader.read_packets(&mut Haul::default(), 9).unwrap();
         ordeal.wait_refused(&tally(refused.into_iter().map(reason_of)));
-        drop((stranger, reader, publisher, viewer));
+        drop((stranger, reader, publisher, other_reader));
         ordeal.finish();
     }
 }
