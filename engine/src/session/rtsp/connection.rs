@@ -152,11 +152,12 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Each phase takes what it needs from the heap for itself, and gives it back.
     async fn serve(mut self: Box<Self>) -> SessionEnd {
         if self.idle.is_none() {
             return Box::pin(self.refuse()).await;
         }
-        match self.sniff().await {
+        match Box::pin(self.sniff()).await {
             Ok(Sniffed::Rtsp) => self.run().await,
             Ok(Sniffed::Tls) => SessionEnd::Protocol(
                 RefusalReason::Tls,
@@ -175,21 +176,35 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Serves the connection to its end; whatever it played or recorded has ended before.
-    ///
-    /// Most sessions wait for a request, or play. What they need while they do neither is taken from the heap meanwhile.
     async fn run(mut self: Box<Self>) -> SessionEnd {
+        loop {
+            let followed = match Box::pin(self.serve_requests()).await {
+                Ok((connection, flow)) => connection.follow(flow).await,
+                Err(end) => return end,
+            };
+            match followed {
+                Ok(connection) => self = connection,
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Answers requests until one leads to something else. Most sessions wait here for one, so what it takes to handle it
+    /// is taken from the heap only then.
+    async fn serve_requests(mut self: Box<Self>) -> Result<(Box<Self>, Flow), SessionEnd> {
         loop {
             let flow = match self.next_request().await {
                 Ok(request) => Box::pin(self.handle_request(request)).await,
-                Err(Unread::Broken(error)) => return Box::pin(self.refuse_message(error)).await,
+                Err(Unread::Broken(error)) => {
+                    return Err(Box::pin(self.refuse_message(error)).await);
+                }
                 Err(Unread::Over(end)) => {
                     self.end_reading(&end);
-                    return end;
+                    return Err(end);
                 }
             };
-            match self.follow(flow).await {
-                Ok(connection) => self = connection,
-                Err(end) => return end,
+            if !matches!(flow, Flow::Continue) {
+                return Ok((self, flow));
             }
         }
     }

@@ -15,7 +15,7 @@ impl ServerSession {
         let Some(Pending {
             cseq,
             ask: Ask::Describe { url, target },
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
@@ -34,14 +34,14 @@ impl ServerSession {
         let Some(Pending {
             cseq,
             ask: Ask::Announce { url, target },
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
         if controls.is_empty() || controls.len() > TRACKS_MAX {
             return self.response(StatusCode::BAD_REQUEST, Some(cseq));
         }
-        self.announced = Some(Announced { url, controls });
+        self.announced = Some(Box::new(Announced { url, controls }));
         self.target = Some(target);
         self.state = ServerState::Ready(Mode::Record);
         self.response(StatusCode::OK, Some(cseq))
@@ -58,7 +58,7 @@ impl ServerSession {
                     target,
                     mode,
                 },
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
@@ -82,7 +82,7 @@ impl ServerSession {
         let Some(Pending {
             cseq,
             ask: Ask::Play,
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
@@ -103,7 +103,7 @@ impl ServerSession {
         let Some(Pending {
             cseq,
             ask: Ask::Record,
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
@@ -116,7 +116,7 @@ impl ServerSession {
         let Some(Pending {
             cseq,
             ask: Ask::Pause,
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
@@ -134,7 +134,7 @@ impl ServerSession {
         let Some(Pending {
             cseq,
             ask: Ask::Teardown,
-        }) = self.pending.take()
+        }) = self.take_pending()
         else {
             return self.fault();
         };
@@ -153,10 +153,14 @@ impl ServerSession {
 
     /// Refuses the open question and says more about it, as `WWW-Authenticate` does.
     pub fn refuse_with(&mut self, status: StatusCode, headers: Headers) -> Response {
-        let cseq = self.pending.take().map(|pending| pending.cseq);
+        let cseq = self.take_pending().map(|pending| pending.cseq);
         let mut response = self.response(status, cseq);
         response.headers.append(headers);
         response
+    }
+
+    fn take_pending(&mut self) -> Option<Pending> {
+        self.pending.take().map(|pending| *pending)
     }
 
     fn rtp_info(&self, starts: &[RtpInfo]) -> String {

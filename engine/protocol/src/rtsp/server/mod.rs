@@ -131,11 +131,12 @@ pub struct ServerSession {
     /// What the session is about. Set while the state is not `Init`.
     target: Option<Target>,
     /// What was announced. Set for publishers.
-    announced: Option<Announced>,
+    announced: Option<Box<Announced>>,
     /// Path and number of tracks of the last description given out.
     described: Option<(Target, usize)>,
     setups: Vec<TrackSetup>,
-    pending: Option<Pending>,
+    /// On the heap: most sessions have none, most of the time.
+    pending: Option<Box<Pending>>,
     /// The `Timestamp` of the request at hand, which its response repeats.
     timestamp: Option<String>,
     refusals: usize,
@@ -334,7 +335,7 @@ impl ServerSession {
     }
 
     fn ask(&mut self, cseq: u32, ask: Ask, question: Question) -> Step {
-        self.pending = Some(Pending { cseq, ask });
+        self.pending = Some(Box::new(Pending { cseq, ask }));
         Step::Ask(question)
     }
 }
