@@ -101,7 +101,7 @@ fn main() {
             readers: READERS,
             packets,
             packet_bytes,
-            wait: Wait::Asleep,
+            wait: Wait::Apart,
         };
         for (driver, shards) in DRIVERS
             .iter()

@@ -3,6 +3,7 @@
 //! They are made to be cheap, so that the server is what is measured: a reader that only counts bytes has the kernel throw
 //! them away unread where it can (`MSG_TRUNC`, Linux), as the bare senders' readers do.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ const READ_BYTES: usize = 1 << 20;
 const EVENTS: usize = 1024;
 /// Without a byte for so long, nothing will come any more.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
+/// How often readers that leave what comes where it is look whether everybody has something.
+const APART_INTERVAL: Duration = Duration::from_micros(200);
 /// The longest latency that is told from longer ones.
 const LATENCY_MAX: Duration = Duration::from_secs(60);
 /// Linux's `MSG_TRUNC`; elsewhere the bytes are copied as usual.
@@ -48,8 +51,11 @@ pub enum Wait {
     /// It sleeps until something comes. To wake it is work of the sender's CPU: cheap over a network, dear between the
     /// CPUs of one machine, and the more frequent the faster the readers are.
     Asleep,
-    /// It asks again and again, so that the sender's own cost is left.
+    /// It asks again and again. Nobody is woken, but sender and readers hold each other up at every socket.
     Awake,
+    /// It leaves everything where it is until something has come for every reader, and reads then. So the sender is alone with
+    /// its work, as it is when its readers are other machines.
+    Apart,
 }
 
 #[derive(Debug)]
@@ -178,8 +184,11 @@ impl Readers {
         let (all, mut heard) = (self.open, Instant::now());
         let timeout = match self.wait {
             Wait::Asleep => STUCK_AFTER,
-            Wait::Awake => Duration::ZERO,
+            Wait::Awake | Wait::Apart => Duration::ZERO,
         };
+        if self.wait == Wait::Apart {
+            self.read_together()?;
+        }
         while self.behind > 0 {
             if self.turn(timeout)? {
                 heard = Instant::now();
@@ -264,30 +273,62 @@ impl Readers {
 
     /// Waits for something to read, and reads it; whether there was something.
     fn turn(&mut self, timeout: Duration) -> Result<bool, BenchError> {
+        let ready = self.ready(timeout)?;
+        for &(place, to_end) in &ready {
+            self.read_one(place, to_end);
+        }
+        Ok(!ready.is_empty())
+    }
+
+    /// Leaves what comes where it is until there is something for every reader, then reads.
+    fn read_together(&mut self) -> Result<(), BenchError> {
+        let (mut told, begin) = (BTreeMap::new(), Instant::now());
+        while told.len() < self.open {
+            self.check_heard(begin, self.open - told.len())?;
+            let ready = self.ready(Duration::ZERO)?;
+            if ready.is_empty() {
+                std::thread::sleep(APART_INTERVAL);
+            }
+            for (place, to_end) in ready {
+                *told.entry(place).or_default() |= to_end;
+            }
+        }
+        for (place, to_end) in told {
+            self.read_one(place, to_end);
+        }
+        Ok(())
+    }
+
+    /// The readers that have something to read, and whether their connections have ended behind it.
+    fn ready(&mut self, timeout: Duration) -> Result<Vec<(usize, bool)>, BenchError> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
             other => other?,
         }
-        for event in &self.events {
-            let Some(reader) = self.readers.get_mut(event.token().0) else {
-                continue;
-            };
-            let before = reader.bytes;
-            // The end of a connection that comes with its last bytes makes no event of its own.
-            let to_end = event.is_read_closed();
-            let is_open = match reader.tally {
-                None => reader.discard(&mut self.discarded, to_end),
-                Some(_) => reader.read(&mut self.buffer, to_end, &mut self.latency),
-            };
-            if before < self.due_bytes && reader.bytes >= self.due_bytes {
-                self.behind -= 1;
-            }
-            if reader.is_open && !is_open {
-                reader.is_open = false;
-                self.open -= 1;
-            }
+        let events = self.events.iter();
+        Ok(events
+            .map(|event| (event.token().0, event.is_read_closed()))
+            .collect())
+    }
+
+    /// Reads what one reader has. The end of a connection that comes with its last bytes makes no event of its own, hence
+    /// `to_end`.
+    fn read_one(&mut self, place: usize, to_end: bool) {
+        let Some(reader) = self.readers.get_mut(place) else {
+            return;
+        };
+        let before = reader.bytes;
+        let is_open = match reader.tally {
+            None => reader.discard(&mut self.discarded, to_end),
+            Some(_) => reader.read(&mut self.buffer, to_end, &mut self.latency),
+        };
+        if before < self.due_bytes && reader.bytes >= self.due_bytes {
+            self.behind -= 1;
         }
-        Ok(!self.events.is_empty())
+        if reader.is_open && !is_open {
+            reader.is_open = false;
+            self.open -= 1;
+        }
     }
 }
 

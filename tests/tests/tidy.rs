@@ -16,7 +16,7 @@ const FILE_LINES_MAX: usize = 900;
 const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 
 /// Files that may put a thread to sleep, each with its reason.
-const SLEEPERS: [(&str, &str); 5] = [
+const SLEEPERS: [(&str, &str); 6] = [
     (
         "tests/src/wait.rs",
         "asks again until a condition holds that nobody announces",
@@ -32,6 +32,10 @@ const SLEEPERS: [(&str, &str); 5] = [
     (
         "benches/src/bin/idle.rs",
         "sends each keep-alive when it is due, as a player does",
+    ),
+    (
+        "benches/src/readers.rs",
+        "leaves the sender alone with its work",
     ),
     (
         "benches/src/server.rs",

@@ -51,8 +51,8 @@ struct RunOptions {
     /// Packets times readers of one run
     #[arg(long, default_value_t = 10_000_000)]
     deliveries: u64,
-    /// Whether the readers' thread sleeps while nothing comes
-    #[arg(long, value_enum, default_value_t = Rest::Asleep)]
+    /// How the readers' thread waits
+    #[arg(long, value_enum, default_value_t = Rest::Apart)]
     readers_wait: Rest,
     /// Exit with status 1 above this ratio
     #[arg(long)]
@@ -61,8 +61,12 @@ struct RunOptions {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rest {
+    /// It sleeps until something comes, and the sender wakes it
     Asleep,
+    /// It asks again and again while the sender sends
     Awake,
+    /// It reads when something has come for every reader
+    Apart,
 }
 
 impl RunOptions {
@@ -74,6 +78,7 @@ impl RunOptions {
             wait: match self.readers_wait {
                 Rest::Asleep => Wait::Asleep,
                 Rest::Awake => Wait::Awake,
+                Rest::Apart => Wait::Apart,
             },
         }
     }
