@@ -20,6 +20,9 @@ pub(crate) struct LimitOptions {
     /// Drivers of the server; may be given several times
     #[arg(long, default_values_t = ["io_uring".to_owned(), "epoll".to_owned()])]
     driver: Vec<String>,
+    /// How the readers' thread waits
+    #[arg(long, value_enum, default_value_t = Rest::Apart)]
+    readers_wait: Rest,
     #[command(flatten)]
     run: RunOptions,
 }
@@ -33,6 +36,9 @@ pub(crate) struct ShardsOptions {
     /// Drivers of the server; may be given several times
     #[arg(long, default_values_t = ["io_uring".to_owned(), "epoll".to_owned()])]
     driver: Vec<String>,
+    /// How the readers' thread waits
+    #[arg(long, value_enum, default_value_t = Rest::Awake)]
+    readers_wait: Rest,
     #[command(flatten)]
     run: RunOptions,
 }
@@ -51,9 +57,6 @@ struct RunOptions {
     /// Packets times readers of one run
     #[arg(long, default_value_t = 10_000_000)]
     deliveries: u64,
-    /// How the readers' thread waits
-    #[arg(long, value_enum, default_value_t = Rest::Apart)]
-    readers_wait: Rest,
     /// Exit with status 1 above this ratio
     #[arg(long)]
     at_most: Option<f64>,
@@ -70,12 +73,12 @@ enum Rest {
 }
 
 impl RunOptions {
-    fn shape(&self, packets: usize) -> FanoutShape {
+    fn shape(&self, packets: usize, rest: Rest) -> FanoutShape {
         FanoutShape {
             readers: self.readers,
             packets,
             packet_bytes: self.packet_bytes,
-            wait: match self.readers_wait {
+            wait: match rest {
                 Rest::Asleep => Wait::Asleep,
                 Rest::Awake => Wait::Awake,
                 Rest::Apart => Wait::Apart,
@@ -104,7 +107,7 @@ pub(crate) fn compare_with_limit(options: &LimitOptions) -> Result<bool, BenchEr
     let cpus = Cpus::choose();
     let mut is_within = true;
     for &packets in &options.packets {
-        let shape = options.run.shape(packets);
+        let shape = options.run.shape(packets, options.readers_wait);
         options.run.print_heading(shape);
         let limits = LimitMode::ALL.map(Sender::Limit);
         let servers = options
@@ -149,7 +152,7 @@ pub(crate) fn compare_shards(options: &ShardsOptions) -> Result<bool, BenchError
     let cpus = Cpus::choose();
     let mut is_within = true;
     for &packets in &options.packets {
-        let shape = options.run.shape(packets);
+        let shape = options.run.shape(packets, options.readers_wait);
         options.run.print_heading(shape);
         for driver in &options.driver {
             let gathered = Sender::Server(two_shards(driver, options.run.readers + 1));
