@@ -346,11 +346,11 @@ pub(crate) const GLOBAL: &[Key] = &[
         Built,
     ),
     key("gatherReaders", Kind::Count(0, READERS_MAX), "64", Built),
-    key("wakeReaders", Kind::Count(1, READERS_MAX), "128", Built),
+    key("wakeReaders", Kind::Count(1, READERS_MAX), "512", Built),
     key(
         "wakeBytes",
         Kind::Size(1 << 10, SOCKET_BYTES_MAX),
-        "1M",
+        "4M",
         Built,
     ),
     key(
