@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// Cases that run at the same time: each is one daemon, four publishers and up to sixteen readers, most of them asleep.
 const CASES_AT_ONCE: usize = 2;
+/// What is said of a program that had to be ended.
+const HUNG: &str = "did not end within";
 
 #[test]
 fn every_reader_decodes_both_clips_whole_under_every_pair_of_settings() {
@@ -27,7 +29,7 @@ fn every_reader_decodes_both_clips_whole_under_every_pair_of_settings() {
         for _ in 0..CASES_AT_ONCE {
             scope.spawn(|| {
                 while let Some(case) = next(&waiting) {
-                    let done = carry_both_clips(case, clips.path());
+                    let done = carry_again_if_hung(case, clips.path());
                     outcomes.lock().unwrap().extend(done);
                 }
             });
@@ -63,6 +65,20 @@ fn made_clips(clips: &[Clip]) -> TempDir {
 
 fn next(waiting: &Mutex<std::slice::Iter<'static, Case>>) -> Option<&'static Case> {
     waiting.lock().unwrap().next()
+}
+
+/// A program that hangs though its connection has been closed gets one more chance, and the log says so: about one
+/// GStreamer in a few hundred never ends, under any server. Whatever else goes wrong counts at once.
+fn carry_again_if_hung(case: &Case, clips: &Path) -> Vec<Outcome> {
+    let done = carry_both_clips(case, clips);
+    let mut failed = done
+        .iter()
+        .filter_map(|outcome| outcome.result.as_ref().err());
+    if failed.clone().next().is_none() || !failed.all(|error| error.contains(HUNG)) {
+        return done;
+    }
+    println!("{} is tried once more: a program has hung", case.name());
+    carry_both_clips(case, clips)
 }
 
 /// Starts a daemon with the case's settings and carries both clips from both publishers to all readers at once.
