@@ -304,7 +304,7 @@ impl Default for FanoutConfig {
             wake_readers: 512,
             wake_bytes: 4 << 20,
             move_live: Choice::Auto,
-            not_sent_lowat: NonZeroUsize::new(16 << 10),
+            not_sent_lowat: NonZeroUsize::new(64 << 10),
             send_buffer: None,
         }
     }

@@ -362,7 +362,7 @@ pub(crate) const GLOBAL: &[Key] = &[
     key(
         "notSentLowat",
         Kind::Size(0, SOCKET_BYTES_MAX),
-        "16K",
+        "64K",
         Built,
     ),
     key("sendBuffer", Kind::Size(0, SOCKET_BYTES_MAX), "0", Built),
