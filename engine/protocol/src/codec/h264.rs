@@ -6,10 +6,15 @@
 
 use super::{Aggregated, NalUnits, PacketKind, sei};
 
+/// Length of the NAL header.
+pub(crate) const HEADER_BYTES: usize = 1;
+
+/// Bit of the NAL header that a damaged unit may have set (`forbidden_zero_bit`).
+pub(crate) const FORBIDDEN_BIT: u8 = 0x80;
 /// Bits of the NAL header that say whether others refer to it (`nal_ref_idc`).
-const REF_IDC_MASK: u8 = 0x60;
+pub(crate) const REF_IDC_MASK: u8 = 0x60;
 /// Bits of the NAL header that hold its type.
-const TYPE_MASK: u8 = 0x1f;
+pub(crate) const TYPE_MASK: u8 = 0x1f;
 
 /// Type of an IDR slice (H.264 table 7-1).
 const IDR_SLICE: u8 = 5;
@@ -20,14 +25,14 @@ pub const SPS: u8 = 7;
 /// Type of a picture parameter set.
 pub const PPS: u8 = 8;
 /// Type of an aggregation packet (RFC 6184 §5.7.1).
-const STAP_A: u8 = 24;
+pub(crate) const STAP_A: u8 = 24;
 /// Type of an aggregation packet with a decoding order number.
 const STAP_B: u8 = 25;
 /// Types of the multi-time aggregation packets (RFC 6184 §5.7.2).
 const MTAP16: u8 = 26;
 const MTAP24: u8 = 27;
 /// Type of a fragment (RFC 6184 §5.8).
-const FU_A: u8 = 28;
+pub(crate) const FU_A: u8 = 28;
 /// Type of a fragment with a decoding order number.
 const FU_B: u8 = 29;
 

@@ -8,7 +8,7 @@
 use super::{Aggregated, NalUnits, PacketKind, sei};
 
 /// Length of the NAL header, and of the payload header that has its form.
-const HEADER_BYTES: usize = 2;
+pub(crate) const HEADER_BYTES: usize = 2;
 
 /// First type that is no coded picture data (H.265 table 7-1).
 const VCL_END: u8 = 32;
@@ -25,23 +25,29 @@ pub const PPS: u8 = 34;
 /// Type of supplemental enhancement information in front of a picture.
 const PREFIX_SEI: u8 = 39;
 /// Type of an aggregation packet (RFC 7798 §4.4.2).
-const AGGREGATION: u8 = 48;
+pub(crate) const AGGREGATION: u8 = 48;
 /// Type of a fragment (RFC 7798 §4.4.3).
-const FRAGMENT: u8 = 49;
+pub(crate) const FRAGMENT: u8 = 49;
 /// Type of a packet with content information in front (RFC 7798 §4.4.4).
 const PACI: u8 = 50;
 
 /// Bit of a fragment's header that marks the first fragment.
 const FU_START_BIT: u8 = 0x80;
-/// Bits of a fragment's header that hold its unit's type.
-const FU_TYPE_MASK: u8 = 0x3f;
+/// Bits of a fragment's header that hold its unit's type; one bit higher up, those of a NAL header.
+pub(crate) const TYPE_MASK: u8 = 0x3f;
+/// Bits of the NAL header's first byte that are not its type.
+pub(crate) const NOT_TYPE_MASK: u8 = 0x81;
+/// Bits of the whole header that hold layer and temporal layer.
+pub(crate) const LAYERS_MASK: u16 = 0x01ff;
+/// How far up in the whole header its type lies.
+pub(crate) const TYPE_SHIFT: u32 = 9;
 /// Bits of the header's second byte that hold the temporal layer plus one.
 const LAYER_MASK: u8 = 0x07;
 
 /// The type of a NAL unit, or nothing of an empty one.
 #[must_use]
 pub fn nal_type(unit: &[u8]) -> Option<u8> {
-    unit.first().map(|first| (first >> 1) & FU_TYPE_MASK)
+    unit.first().map(|first| (first >> 1) & TYPE_MASK)
 }
 
 /// What `payload` holds. A payload that is empty or ends in the middle of a unit holds what is there.
@@ -50,7 +56,7 @@ pub fn inspect(payload: &[u8]) -> PacketKind {
     let Some((header, body)) = payload.split_first_chunk::<HEADER_BYTES>() else {
         return PacketKind::default();
     };
-    match (header[0] >> 1) & FU_TYPE_MASK {
+    match (header[0] >> 1) & TYPE_MASK {
         AGGREGATION => inspect_units(Aggregated::new(body)),
         FRAGMENT => inspect_fragment(header[1], body),
         PACI => PacketKind::OPAQUE,
@@ -72,11 +78,7 @@ fn inspect_units(units: Aggregated<'_>) -> PacketKind {
     let mut kind = PacketKind::default();
     for unit in units {
         if let Some((header, body)) = unit.split_first_chunk::<HEADER_BYTES>() {
-            kind.merge(inspect_unit(
-                (header[0] >> 1) & FU_TYPE_MASK,
-                header[1],
-                body,
-            ));
+            kind.merge(inspect_unit((header[0] >> 1) & TYPE_MASK, header[1], body));
         }
     }
     kind
@@ -89,7 +91,7 @@ fn inspect_fragment(layer: u8, body: &[u8]) -> PacketKind {
     };
     let first = fu_header & FU_START_BIT != 0;
     let readable = if first { fragment } else { &[] };
-    inspect_unit(fu_header & FU_TYPE_MASK, layer, readable)
+    inspect_unit(fu_header & TYPE_MASK, layer, readable)
 }
 
 /// `body` is what follows the NAL header, or nothing where only the header is known.

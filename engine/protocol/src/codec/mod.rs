@@ -90,6 +90,11 @@ impl<'a> Aggregated<'a> {
         Self { rest: units }
     }
 
+    /// What has not been walked yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// No units at all.
     pub(crate) const fn none() -> Self {
         Self { rest: &[] }
