@@ -1,12 +1,14 @@
 //! The server's side of an RTSP connection. Input: a peer's conversation, which names the session as `FUZZ0001`. What
 //! the caller decides follows from the requests' numbers, so that a conversation says it all.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use shardcast_protocol::rtsp::{
-    Limits, MessageReader, Mode, Parsed, Question, REFUSALS_MAX, Request, Response, RtpInfo,
-    ServerConfig, ServerSession, ServerState, StatusCode, Step, TRACKS_MAX, Target, TrackSetup,
+    Limits, Lower, MessageReader, Mode, MulticastGroup, Parsed, PortPair, Question, REFUSALS_MAX,
+    Request, Response, RtpInfo, ServerConfig, ServerSession, ServerState, SetupAnswer, StatusCode,
+    Step, TRACKS_MAX, Target, TrackSetup, Transports,
 };
 use shardcast_protocol::sdp;
 
@@ -14,6 +16,29 @@ use crate::rtsp::assert_readable;
 
 /// The session's id in conversations.
 pub const SESSION_ID: &str = "FUZZ0001";
+
+/// Where the conversation's peer is.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// Everything that there is.
+const TRANSPORTS: Transports = Transports {
+    tcp: true,
+    udp: Some(PortPair {
+        rtp: 8000,
+        rtcp: 8001,
+    }),
+    multicast: true,
+};
+
+/// Where multicast readers find their packets.
+const GROUP: MulticastGroup = MulticastGroup {
+    address: IpAddr::V4(Ipv4Addr::new(224, 1, 0, 1)),
+    ports: PortPair {
+        rtp: 8002,
+        rtcp: 8003,
+    },
+    ttl: 16,
+};
 
 /// Every so many-th number is refused by the caller.
 const REFUSE_EVERY: u32 = 7;
@@ -38,7 +63,7 @@ impl Face {
 
 /// - Only a grant changes the session.
 /// - Every answer has its request's number and can be read; the session's id is told to nobody who has guessed wrong.
-/// - Channels are never shared, tracks never set up twice, and packets flow only where something was set up.
+/// - Channels and ports are never shared, tracks travel alike and are never set up twice, and packets flow only where something was set up.
 /// - A peer that is refused on and on is sent away.
 pub fn check(conversation: &[u8]) {
     let mut reader = MessageReader::new(Limits::default());
@@ -46,6 +71,8 @@ pub fn check(conversation: &[u8]) {
         session_id: SESSION_ID.into(),
         server: "shardcast".into(),
         session_timeout: Duration::from_secs(60),
+        peer: PEER,
+        transports: TRANSPORTS,
     });
     let mut unread = conversation;
     let mut refusals = 0;
@@ -114,11 +141,16 @@ fn decide(session: &mut ServerSession, cseq: u32, question: Question, before: &F
             target,
             track,
             mode,
+            transport,
             ..
         } => {
             assert_is_clean(&target);
             assert!(track < TRACKS_MAX);
-            let response = session.grant_setup(Some(cseq));
+            assert!(mode == Mode::Play || transport != Lower::Multicast);
+            let response = session.grant_setup(SetupAnswer {
+                ssrc: Some(cseq),
+                group: Some(GROUP),
+            });
             assert_eq!(session.state(), ServerState::Ready(mode));
             response
         }
@@ -191,6 +223,7 @@ fn assert_consistent(session: &ServerSession) {
     for (at, setup) in setups.iter().enumerate() {
         for other in &setups[..at] {
             assert!(!setup.transport.overlaps(other.transport));
+            assert_eq!(setup.transport.kind(), other.transport.kind());
             assert_ne!(setup.track, other.track);
         }
     }

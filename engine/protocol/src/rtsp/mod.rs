@@ -4,7 +4,7 @@
 //! whose answers the caller writes back. [`client::ClientSession`] is the other side of the same
 //! conversation: pull sources, the load generator and tests drive it.
 //!
-//! Deliberately absent: authentication (the caller refuses with 401), RTSP 2.0, UDP transports,
+//! Deliberately absent: who may do what (`auth` reads credentials, the caller judges them), RTSP 2.0,
 //! RTSP over HTTP tunnels.
 
 pub mod client;
@@ -30,8 +30,12 @@ pub use reader::{
 };
 pub use rtp_info::{RtpInfo, RtpInfoEntry};
 pub use server::{
-    Question, REFUSALS_MAX, ServerConfig, ServerSession, ServerState, Step, TRACKS_MAX, TrackSetup,
+    Question, REFUSALS_MAX, ServerConfig, ServerSession, ServerState, SetupAnswer, Step,
+    TRACKS_MAX, TrackSetup, Transports,
 };
 pub use status::StatusCode;
-pub use transport::{Interleaved, Mode, TransportError, TransportOffer};
+pub use transport::{
+    Interleaved, Lower, Mode, MulticastGroup, PortPair, TransportError, TransportKind,
+    TransportSpec,
+};
 pub use url::{RtspUrl, Target, UrlError};

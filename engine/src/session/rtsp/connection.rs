@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shardcast_platform::{Outcome, Slab};
 use shardcast_protocol::rtsp::{
     Limits, MessageError, MessageReader, Parsed, Question, Request, Response, ServerConfig,
-    ServerSession, StatusCode, Step,
+    ServerSession, StatusCode, Step, Transports,
 };
 
 use super::desk::PublisherStart;
@@ -24,6 +24,13 @@ use crate::stream::StreamInfo;
 
 /// The `Server` header.
 pub(super) const SERVER_NAME: &str = "shardcast";
+
+/// How packets may travel: between the messages of their connection, so far.
+const TRANSPORTS: Transports = Transports {
+    tcp: true,
+    udp: None,
+    multicast: false,
+};
 
 /// Room for a read while only requests pass. Nearly all requests of real players fit into one read; more is not worth it,
 /// because every session waits with so much.
@@ -135,6 +142,8 @@ impl<T: Transport> Connection<T> {
             session_id: format!("{:016x}{:016x}", random_u64(), random_u64()),
             server: SERVER_NAME.into(),
             session_timeout: crate::shard::IDLE_TIMEOUT,
+            peer: session.peer.ip(),
+            transports: TRANSPORTS,
         };
         let most = shard.server.config.load().limits.sessions_per_address;
         let idle = shard.server.idle_sessions.seat(session.peer.ip(), most);

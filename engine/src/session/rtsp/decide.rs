@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use shardcast_config::Source;
-use shardcast_protocol::rtsp::{Mode, Question, ServerState, StatusCode, Target};
+use shardcast_protocol::rtsp::{Mode, Question, ServerState, SetupAnswer, StatusCode, Target};
 use shardcast_protocol::sdp;
 
 use super::connection::{Connection, Flow, Plan};
@@ -26,7 +26,10 @@ impl<T: Transport> Connection<T> {
             Question::Announce { target, sdp } => self.decide_announce(target, sdp).await,
             Question::Setup {
                 mode: Mode::Record, ..
-            } => Ok(Decided::Respond(self.server.grant_setup(None))),
+            } => {
+                let answer = SetupAnswer::default();
+                Ok(Decided::Respond(self.server.grant_setup(answer)))
+            }
             Question::Setup {
                 target,
                 track,
@@ -136,8 +139,11 @@ impl<T: Transport> Connection<T> {
             (false, _) => Err(StatusCode::NOT_FOUND),
             (true, false) => Err(StatusCode::AGGREGATE_OPERATION_NOT_ALLOWED),
             (true, true) => {
-                let ssrc = described.begin.get(track).map(|base| base.ssrc.0);
-                Ok(Decided::Respond(self.server.grant_setup(ssrc)))
+                let answer = SetupAnswer {
+                    ssrc: described.begin.get(track).map(|base| base.ssrc.0),
+                    group: None,
+                };
+                Ok(Decided::Respond(self.server.grant_setup(answer)))
             }
         }
     }

@@ -205,7 +205,8 @@ impl<T: Transport> Connection<T> {
         let mut channels = ChannelMap(std::iter::repeat_n(None, tracks).collect());
         for setup in self.server.setups() {
             if let Some(place) = channels.0.get_mut(setup.track) {
-                *place = Some((setup.transport.rtp, setup.transport.rtcp));
+                let pair = setup.transport.interleaved();
+                *place = pair.map(|pair| (pair.rtp, pair.rtcp));
             }
         }
         channels

@@ -31,9 +31,10 @@ impl Channels {
     fn of(server: &ServerSession) -> Self {
         let mut channels = [None; 256];
         for setup in server.setups() {
-            if let Ok(track) = u8::try_from(setup.track) {
-                channels[usize::from(setup.transport.rtp)] = Some((track, false));
-                channels[usize::from(setup.transport.rtcp)] = Some((track, true));
+            let track = u8::try_from(setup.track).ok();
+            if let Some((track, pair)) = track.zip(setup.transport.interleaved()) {
+                channels[usize::from(pair.rtp)] = Some((track, false));
+                channels[usize::from(pair.rtcp)] = Some((track, true));
             }
         }
         Self(channels)

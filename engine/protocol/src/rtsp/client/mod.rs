@@ -1,20 +1,23 @@
-//! The client's side of one RTSP connection, as far as playing and publishing over TCP need it.
+//! The client's side of one RTSP connection, as far as playing and publishing need it.
 //! Pull sources, the load generator and tests drive it: they start it with a URL, write what
 //! [`ClientSession::poll_output`] yields, hand in responses that a
 //! [`MessageReader`](super::MessageReader) found, and act on the events.
 //!
-//! Deliberately absent: UDP, authentication, redirects.
+//! Deliberately absent: sockets for datagrams (the caller has them), authentication, redirects.
 
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+pub use transport::{ClientTransport, Offer};
+
 use super::{
-    Headers, Interleaved, Method, Mode, Request, Response, RtpInfo, RtpInfoEntry, RtspUrl,
-    StatusCode, TRACKS_MAX, TransportOffer, UrlError, resolve_control,
+    Headers, Method, Mode, Request, Response, RtpInfo, RtpInfoEntry, RtspUrl, StatusCode,
+    TRACKS_MAX, UrlError, resolve_control,
 };
 
 /// Requests that may wait for their response at a time: one of the conversation, and keep-alives
@@ -38,8 +41,8 @@ pub struct TrackControl {
 pub struct ClientTrack {
     /// Its number in the description.
     pub track: usize,
-    /// Its channels, as the server chose them.
-    pub transport: Interleaved,
+    /// How its packets travel, as the server chose.
+    pub transport: ClientTransport,
     /// The synchronisation source that the server announced.
     pub ssrc: Option<u32>,
     url: String,
@@ -78,6 +81,9 @@ pub enum ClientError {
     /// We were asked for no track, or for more than [`TRACKS_MAX`].
     #[error("{0} tracks")]
     Tracks(usize),
+    /// We were given fewer pairs of ports than there are tracks.
+    #[error("ports for {0} tracks only")]
+    Ports(usize),
     /// We sent more requests than the server answers.
     #[error("the server leaves {WAITING_MAX} requests unanswered")]
     Unanswered,
@@ -101,6 +107,7 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct ClientSession {
     user_agent: String,
+    offer: Offer,
     cseq: u32,
     session: Option<String>,
     /// What `PLAY`, `RECORD`, `PAUSE`, `TEARDOWN` and keep-alives are addressed to.
@@ -116,10 +123,16 @@ pub struct ClientSession {
 }
 
 impl ClientSession {
-    /// A connection on which nothing has been said.
+    /// A connection on which nothing has been said. Packets go between its messages.
     pub fn new(user_agent: impl Into<String>) -> Self {
+        Self::offering(user_agent, Offer::Tcp)
+    }
+
+    /// A connection on which nothing has been said, and whose packets go as offered.
+    pub fn offering(user_agent: impl Into<String>, offer: Offer) -> Self {
         Self {
             user_agent: user_agent.into(),
+            offer,
             cseq: 0,
             session: None,
             url: None,
@@ -327,14 +340,7 @@ impl ClientSession {
 
     fn handle_set_up(&mut self, response: &Response) -> Result<(), ClientError> {
         let (track, url) = self.to_set_up.pop_front().ok_or(ClientError::State)?;
-        let offer = TransportOffer::chosen(response.headers.all("Transport"));
-        let offer = offer.map_err(|_| ClientError::Transport)?;
-        // Some cameras leave the channels out when they take those that were offered.
-        let offered = Interleaved::of_track(self.tracks.len());
-        let transport = offer
-            .interleaved
-            .or(offered)
-            .ok_or(ClientError::Transport)?;
+        let (transport, ssrc) = self.offer.chosen(self.tracks.len(), response)?;
         let taken = self
             .tracks
             .iter()
@@ -342,7 +348,6 @@ impl ClientSession {
         if taken {
             return Err(ClientError::Transport);
         }
-        let ssrc = offer.ssrc;
         self.tracks.push(ClientTrack {
             track,
             transport,
@@ -358,13 +363,8 @@ impl ClientSession {
             return self.resume();
         };
         let url = url.clone();
-        let transport = TransportOffer {
-            interleaved: Interleaved::of_track(self.tracks.len()),
-            mode: (self.mode == Mode::Record).then_some(Mode::Record),
-            ssrc: None,
-        };
         let mut headers = Headers::new();
-        headers.put("Transport", transport);
+        headers.put("Transport", self.offer.spec(self.tracks.len(), self.mode)?);
         self.send(Method::Setup, url, headers, Bytes::new())
     }
 

@@ -3,16 +3,27 @@
 
 use super::*;
 use crate::rtsp::{
-    Limits, MessageReader, Parsed, Question, ServerConfig, ServerSession, ServerState, Step,
+    Limits, Lower, MessageReader, MulticastGroup, Parsed, PortPair, Question, ServerConfig,
+    ServerSession, ServerState, SetupAnswer, Step, Transports,
 };
 
 const URL: &str = "rtsp://u:p@h:8554/a";
+const SERVER_PORTS: PortPair = PortPair {
+    rtp: 8000,
+    rtcp: 8001,
+};
 
 fn server() -> ServerSession {
     ServerSession::new(ServerConfig {
         session_id: "s1".into(),
         server: "shardcast".into(),
         session_timeout: std::time::Duration::from_secs(60),
+        peer: "192.0.2.1".parse().unwrap(),
+        transports: Transports {
+            tcp: true,
+            udp: Some(SERVER_PORTS),
+            multicast: true,
+        },
     })
 }
 
@@ -24,11 +35,25 @@ fn answer(server: &mut ServerSession, request: &Request) -> Response {
         Step::Ask(Question::Announce { .. }) => {
             server.grant_announce(vec![Some("x=0".into()), Some("x=1".into())])
         }
-        Step::Ask(Question::Setup { .. }) => server.grant_setup(Some(5)),
+        Step::Ask(Question::Setup { transport, .. }) => server.grant_setup(SetupAnswer {
+            ssrc: Some(5),
+            group: (transport == Lower::Multicast).then(group),
+        }),
         Step::Ask(Question::Play { .. }) => server.grant_play(&starts()),
         Step::Ask(Question::Record) => server.grant_record(),
         Step::Ask(Question::Pause) => server.grant_pause(),
         Step::Ask(Question::Teardown) => server.grant_teardown(),
+    }
+}
+
+fn group() -> MulticastGroup {
+    MulticastGroup {
+        address: "224.1.0.1".parse().unwrap(),
+        ports: PortPair {
+            rtp: 8002,
+            rtcp: 8003,
+        },
+        ttl: 16,
     }
 }
 
@@ -78,6 +103,10 @@ fn controls(count: usize) -> Vec<TrackControl> {
         .collect()
 }
 
+fn channel(track: &ClientTrack) -> u8 {
+    track.transport.interleaved().expect("over TCP").rtp
+}
+
 fn ok(
     client: &mut ClientSession,
     headers: &[(&str, &str)],
@@ -106,7 +135,7 @@ fn a_client_plays_from_our_server() {
     let tracks: Vec<_> = client
         .tracks()
         .iter()
-        .map(|t| (t.track, t.transport.rtp, t.ssrc))
+        .map(|t| (t.track, channel(t), t.ssrc))
         .collect();
     assert_eq!(tracks, [(0, 0, Some(5)), (1, 2, Some(5))]);
     client.keep_alive().unwrap();
@@ -131,6 +160,96 @@ fn a_client_publishes_to_our_server() {
     assert_eq!(talk(&mut client, &mut server), [ClientEvent::Recording]);
     assert_eq!(server.state(), ServerState::Recording);
     assert_eq!(server.setups().len(), 2);
+}
+
+fn ports(rtp: u16) -> PortPair {
+    let rtcp = rtp + 1;
+    PortPair { rtp, rtcp }
+}
+
+#[test]
+fn datagrams_go_where_both_have_agreed() {
+    let offer = Offer::Udp(vec![ports(5000), ports(6000)]);
+    let mut reader = ClientSession::offering("test", offer.clone());
+    let mut at_server = server();
+    reader.start_play(URL).unwrap();
+    talk(&mut reader, &mut at_server);
+    reader.set_up(Some("*"), &controls(2)).unwrap();
+    talk(&mut reader, &mut at_server);
+    assert_eq!(at_server.state(), ServerState::Playing);
+    let mut publisher = ClientSession::offering("test", offer);
+    let mut publishers_server = server();
+    let controls = [Some("x=0".to_owned()), Some("x=1".to_owned())];
+    publisher
+        .start_publish(URL, "v=0\r\n".into(), &controls)
+        .unwrap();
+    talk(&mut publisher, &mut publishers_server);
+    assert_eq!(publishers_server.state(), ServerState::Recording);
+    for (client, server) in [(reader, at_server), (publisher, publishers_server)] {
+        for (index, ours) in [ports(5000), ports(6000)].into_iter().enumerate() {
+            let agreed = ClientTransport::Udp {
+                ours,
+                servers: Some(SERVER_PORTS),
+                source: None,
+            };
+            assert_eq!(client.tracks()[index].transport, agreed);
+            assert_eq!(server.setups()[index].transport, Lower::Udp(ours));
+        }
+    }
+}
+
+#[test]
+fn a_group_is_the_servers_choice() {
+    let (mut client, mut server) = (ClientSession::offering("test", Offer::Multicast), server());
+    client.start_play(URL).unwrap();
+    talk(&mut client, &mut server);
+    client.set_up(Some("*"), &controls(2)).unwrap();
+    talk(&mut client, &mut server);
+    let groups: Vec<_> = client
+        .tracks()
+        .iter()
+        .map(|track| track.transport)
+        .collect();
+    assert_eq!(groups, [ClientTransport::Multicast(group()); 2]);
+    assert_eq!(server.state(), ServerState::Playing);
+}
+
+#[test]
+fn as_many_ports_as_tracks_are_needed() {
+    let mut client = ClientSession::offering("test", Offer::Udp(vec![ports(5000)]));
+    client.start_play(URL).unwrap();
+    let mut server = server();
+    talk(&mut client, &mut server);
+    client.set_up(None, &controls(2)).unwrap();
+    next_request(&mut client);
+    let mut response = Response::new(StatusCode::OK, Some(client.cseq));
+    let transport = "RTP/AVP/UDP;unicast;client_port=5000-5001";
+    response.headers.push("Transport", transport).unwrap();
+    assert_eq!(client.handle_response(response), Err(ClientError::Ports(1)));
+}
+
+#[test]
+fn an_answer_by_another_transport_is_refused() {
+    for (offer, answer) in [
+        (Offer::Tcp, "RTP/AVP;unicast;client_port=5000-5001"),
+        (
+            Offer::Udp(vec![ports(5000)]),
+            "RTP/AVP/TCP;unicast;interleaved=0-1",
+        ),
+        (Offer::Multicast, "RTP/AVP;unicast;client_port=5000-5001"),
+        (Offer::Multicast, "RTP/AVP;multicast;port=8002-8003;ttl=16"),
+        (
+            Offer::Multicast,
+            "RTP/AVP;multicast;destination=192.0.2.1;port=8002-8003",
+        ),
+    ] {
+        let mut client = ClientSession::offering("test", offer);
+        client.start_play(URL).unwrap();
+        talk(&mut client, &mut server());
+        client.set_up(None, &controls(1)).unwrap();
+        let refused = ok(&mut client, &[("Transport", answer)]);
+        assert_eq!(refused, Err(ClientError::Transport), "{answer}");
+    }
 }
 
 #[test]
@@ -176,11 +295,7 @@ fn a_server_that_leaves_channels_out_takes_the_offered_ones() {
     for transport in transports {
         ok(&mut client, &[session, ("Transport", transport)]).unwrap();
     }
-    let channels: Vec<_> = client
-        .tracks()
-        .iter()
-        .map(|track| track.transport.rtp)
-        .collect();
+    let channels: Vec<_> = client.tracks().iter().map(channel).collect();
     assert_eq!(channels, [0, 8]);
     let taken = ok(
         &mut client,

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::{Announced, Ask, Mode, Pending, ServerSession, ServerState, TRACKS_MAX};
-use crate::rtsp::{Headers, Response, RtpInfo, RtpInfoEntry, StatusCode, TransportOffer};
+use crate::rtsp::{
+    Headers, Lower, Response, RtpInfo, RtpInfoEntry, SetupAnswer, StatusCode, TransportSpec,
+};
 
 impl ServerSession {
     /// Grants [`Question::Describe`](super::Question::Describe): `sdp` describes the stream, whose
@@ -47,9 +49,9 @@ impl ServerSession {
         self.response(StatusCode::OK, Some(cseq))
     }
 
-    /// Grants [`Question::Setup`](super::Question::Setup). `ssrc` is told to a reader when the
-    /// track's packets have it, and always will.
-    pub fn grant_setup(&mut self, ssrc: Option<u32>) -> Response {
+    /// Grants [`Question::Setup`](super::Question::Setup). A group without an address is a fault of
+    /// the caller, as a grant without its question is.
+    pub fn grant_setup(&mut self, answer: SetupAnswer) -> Response {
         let Some(Pending {
             cseq,
             ask:
@@ -62,10 +64,8 @@ impl ServerSession {
         else {
             return self.fault();
         };
-        let transport = TransportOffer {
-            interleaved: Some(setup.transport),
-            mode: (mode == Mode::Record).then_some(mode),
-            ssrc,
+        let Some(transport) = self.answered(setup.transport, mode, answer) else {
+            return self.response(StatusCode::INTERNAL_SERVER_ERROR, Some(cseq));
         };
         self.setups.push(setup);
         self.target.get_or_insert(target);
@@ -73,6 +73,32 @@ impl ServerSession {
         let mut response = self.response(StatusCode::OK, Some(cseq));
         response.headers.put("Transport", transport);
         response
+    }
+
+    /// What the answer says about a transport; nothing when its group is not known.
+    fn answered(&self, transport: Lower, mode: Mode, answer: SetupAnswer) -> Option<TransportSpec> {
+        let told = TransportSpec {
+            mode: (mode == Mode::Record).then_some(mode),
+            ssrc: answer.ssrc,
+            ..TransportSpec::of_kind(transport.kind())
+        };
+        match transport {
+            Lower::Tcp(channels) => Some(TransportSpec {
+                interleaved: Some(channels),
+                ..told
+            }),
+            Lower::Udp(ports) => Some(TransportSpec {
+                client_port: Some(ports),
+                server_port: self.config.transports.udp,
+                ..told
+            }),
+            Lower::Multicast => answer.group.map(|group| TransportSpec {
+                destination: Some(group.address.to_string()),
+                port: Some(group.ports),
+                ttl: Some(group.ttl),
+                ..told
+            }),
+        }
     }
 
     /// Grants [`Question::Play`](super::Question::Play). `starts` says where each track starts;

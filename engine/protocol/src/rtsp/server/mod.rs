@@ -12,11 +12,15 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Headers, Interleaved, Method, Mode, Request, Response, RtspUrl, StatusCode, Target};
+use super::{
+    Headers, Lower, Method, Mode, MulticastGroup, PortPair, Request, Response, RtspUrl, StatusCode,
+    Target, TransportKind,
+};
 
 /// The most tracks of one session: more than any camera or encoder sends, and as many channel
 /// pairs as a session has to remember.
@@ -40,6 +44,31 @@ pub struct ServerConfig {
     pub server: String,
     /// After how long without a request or media the caller ends a session; clients are told.
     pub session_timeout: Duration,
+    /// Where the peer is: packets go there and nowhere else.
+    pub peer: IpAddr,
+    /// How packets may travel.
+    pub transports: Transports,
+}
+
+/// The lower transports that a peer may choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transports {
+    /// Between the messages of the control connection.
+    pub tcp: bool,
+    /// As datagrams, from and to these ports of ours.
+    pub udp: Option<PortPair>,
+    /// As datagrams to a group, for readers.
+    pub multicast: bool,
+}
+
+impl Transports {
+    fn has(self, kind: TransportKind) -> bool {
+        match kind {
+            TransportKind::Tcp => self.tcp,
+            TransportKind::Udp => self.udp.is_some(),
+            TransportKind::Multicast => self.multicast,
+        }
+    }
 }
 
 /// What to do about a request.
@@ -80,8 +109,8 @@ pub enum Question {
         named_track: bool,
         /// Which way.
         mode: Mode,
-        /// The channels that it will have.
-        transport: Interleaved,
+        /// How its packets will travel. A group is the caller's to name: [`SetupAnswer::group`].
+        transport: Lower,
     },
     /// May the reader start? [`ServerSession::grant_play`].
     Play {
@@ -116,11 +145,20 @@ pub enum ServerState {
 pub struct TrackSetup {
     /// Its number.
     pub track: usize,
-    /// Its channels.
-    pub transport: Interleaved,
+    /// How its packets travel. All tracks of a session share its kind, and no channel or port.
+    pub transport: Lower,
     /// Its URL as the peer writes it, without credentials: players find their tracks in `RTP-Info`
     /// by comparing text.
     url: String,
+}
+
+/// What the caller adds to the answer to a `SETUP`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetupAnswer {
+    /// Told to a reader when the track's packets have it, and always will.
+    pub ssrc: Option<u32>,
+    /// Where the track is sent, when the question's transport is [`Lower::Multicast`].
+    pub group: Option<MulticastGroup>,
 }
 
 /// The state machine of one connection, server's side.
@@ -301,11 +339,9 @@ impl ServerSession {
             ServerState::Ready(Mode::Record) => {
                 "OPTIONS, DESCRIBE, SETUP, RECORD, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
             }
-            ServerState::Playing => {
-                "OPTIONS, DESCRIBE, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
-            }
+            ServerState::Playing => "OPTIONS, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER",
             ServerState::Recording => {
-                "OPTIONS, DESCRIBE, RECORD, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+                "OPTIONS, RECORD, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
             }
         };
         let header = Some(("Allow", allowed.to_owned()));

@@ -6,7 +6,9 @@ use super::{
     Announced, Ask, Mode, PUBLIC, Question, Refusal, Request, RtspUrl, ServerSession, ServerState,
     Step, TRACKS_MAX, Target, TrackSetup,
 };
-use crate::rtsp::{Headers, Interleaved, Method, StatusCode, TransportError, TransportOffer};
+use crate::rtsp::{
+    Headers, Interleaved, Lower, Method, StatusCode, TransportError, TransportKind, TransportSpec,
+};
 
 /// What a `SETUP` of a reader or of a publisher is about.
 struct Wanted {
@@ -24,7 +26,11 @@ impl ServerSession {
         Ok(Step::Respond(response))
     }
 
+    /// Whoever plays or records knows what. While packets flow, only what concerns them is asked.
     pub(super) fn consider_describe(&mut self, request: &Request) -> Result<Step, Refusal> {
+        if self.setup_mode().is_none() {
+            return Err(self.not_in_this_state());
+        }
         let url = parse_url(request)?;
         let target = url.target().map_err(|_| StatusCode::BAD_REQUEST)?;
         if !accepts_sdp(&request.headers) {
@@ -162,34 +168,49 @@ impl ServerSession {
         self.setups.iter().find(|setup| setup.track == track)
     }
 
-    /// The channels of a new track: those offered, if they are free, else a free pair.
-    fn transport(
-        &self,
-        request: &Request,
-        mode: Mode,
-        track: usize,
-    ) -> Result<Interleaved, Refusal> {
-        let offer = TransportOffer::choose(request.headers.all("Transport"));
-        let offer = offer.map_err(|error| match error {
+    /// How a new track's packets will travel: the first offer that can be taken says it.
+    fn transport(&self, request: &Request, mode: Mode, track: usize) -> Result<Lower, Refusal> {
+        let offers = request.headers.all("Transport");
+        let spec = TransportSpec::choose(offers, |spec| self.can_take(spec, mode));
+        let spec = spec.map_err(|error| match error {
             TransportError::Malformed => StatusCode::BAD_REQUEST,
             TransportError::Unsupported => StatusCode::UNSUPPORTED_TRANSPORT,
         })?;
         // Old encoders leave the mode out after their ANNOUNCE; whoever states one must mean ours.
-        if offer.mode.is_some_and(|offered| offered != mode) {
+        if spec.mode.is_some_and(|offered| offered != mode) {
             return Err(self.not_in_this_state());
         }
-        match offer.interleaved {
-            Some(pair) if self.is_free(pair) => Ok(pair),
-            Some(_) => Err(StatusCode::BAD_REQUEST.into()),
-            None => self.free_channels(track),
+        let transport = match (spec.kind, spec.interleaved, spec.client_port) {
+            (TransportKind::Tcp, Some(channels), _) => Lower::Tcp(channels),
+            (TransportKind::Tcp, None, _) => Lower::Tcp(self.free_channels(track)?),
+            (TransportKind::Udp, _, Some(ports)) => Lower::Udp(ports),
+            (TransportKind::Udp, _, None) => return Err(StatusCode::BAD_REQUEST.into()),
+            (TransportKind::Multicast, ..) => Lower::Multicast,
+        };
+        match self.is_free(transport) {
+            true => Ok(transport),
+            false => Err(StatusCode::BAD_REQUEST.into()),
         }
     }
 
-    fn is_free(&self, pair: Interleaved) -> bool {
-        !self
-            .setups
-            .iter()
-            .any(|setup| setup.transport.overlaps(pair))
+    /// Whether an offer is enabled, of the session's kind, for the peer itself, and for its part: a
+    /// publisher sends to us and not to a group, and datagrams need a port to go to.
+    fn can_take(&self, spec: &TransportSpec, mode: Mode) -> bool {
+        let first = self.setups.first().map(|setup| setup.transport.kind());
+        let possible = match spec.kind {
+            TransportKind::Tcp => true,
+            TransportKind::Udp => spec.client_port.is_some(),
+            TransportKind::Multicast => mode == Mode::Play,
+        };
+        possible
+            && first.is_none_or(|first| first == spec.kind)
+            && self.config.transports.has(spec.kind)
+            && spec.is_meant_for(self.config.peer)
+    }
+
+    fn is_free(&self, transport: Lower) -> bool {
+        let mut taken = self.setups.iter().map(|setup| setup.transport);
+        !taken.any(|taken| taken.overlaps(transport))
     }
 
     /// The usual channels of the track, or the first free pair. There is one: at most
@@ -198,7 +219,7 @@ impl ServerSession {
         std::iter::once(track)
             .chain(0..)
             .map_while(Interleaved::of_track)
-            .find(|pair| self.is_free(*pair))
+            .find(|pair| self.is_free(Lower::Tcp(*pair)))
             .ok_or(StatusCode::NOT_ENOUGH_BANDWIDTH.into())
     }
 

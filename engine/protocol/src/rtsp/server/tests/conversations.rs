@@ -91,7 +91,8 @@ fn ffmpeg_publishes() {
         .session
         .setups()
         .iter()
-        .map(|setup| setup.transport.rtp)
+        .filter_map(|setup| setup.transport.interleaved())
+        .map(|channels| channels.rtp)
         .collect();
     assert_eq!(channels, [0, 2]);
 }
@@ -129,7 +130,7 @@ fn vlc_falls_back_to_tcp_when_udp_is_refused() {
     );
     assert_eq!(
         peer.session.setups()[1].transport,
-        Interleaved { rtp: 2, rtcp: 3 }
+        Lower::Tcp(Interleaved { rtp: 2, rtcp: 3 })
     );
 }
 
@@ -178,7 +179,8 @@ fn channels_are_the_peers_choice_and_never_shared() {
             peer.session
                 .setups()
                 .last()
-                .map(|setup| setup.transport.rtp),
+                .and_then(|setup| setup.transport.interleaved())
+                .map(|channels| channels.rtp),
         )
     };
     let ok = StatusCode::OK;
@@ -238,7 +240,10 @@ fn the_ssrc_is_told_to_readers() {
         &[("Transport", TCP)],
         "",
     );
-    let response = peer.session.grant_setup(Some(0x1A));
+    let response = peer.session.grant_setup(SetupAnswer {
+        ssrc: Some(0x1A),
+        group: None,
+    });
     let transport = response.headers.get("Transport").unwrap();
     assert!(transport.ends_with(";ssrc=0000001A"), "{transport}");
 }

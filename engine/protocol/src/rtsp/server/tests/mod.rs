@@ -1,16 +1,19 @@
 //! Promises of the server's side: what real clients say is understood (`conversations`), every
-//! method is answered in every state, and what is refused changes nothing (`refusals`).
+//! method is answered in every state, and what is refused changes nothing (`refusals`), and all tracks
+//! of a session travel alike (`transports`).
 
 mod conversations;
 mod refusals;
+mod transports;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::rtsp::RtpInfo;
+use crate::rtsp::{Interleaved, RtpInfo};
 
 const URL: &str = "rtsp://h:8554/a";
 const TCP: &str = "RTP/AVP/TCP;unicast;interleaved=0-1";
+const UDP: &str = "RTP/AVP/UDP;unicast;client_port=5000-5001";
 const SESSION: &str = "d41d8cd9";
 
 /// A session and the peer that talks to it.
@@ -22,10 +25,20 @@ struct Peer {
 
 impl Peer {
     fn new() -> Self {
+        Self::with(Transports {
+            tcp: true,
+            udp: None,
+            multicast: false,
+        })
+    }
+
+    fn with(transports: Transports) -> Self {
         let session = ServerSession::new(ServerConfig {
             session_id: SESSION.into(),
             server: "shardcast".into(),
             session_timeout: Duration::from_secs(60),
+            peer: "192.0.2.1".parse().unwrap(),
+            transports,
         });
         Self {
             session,
@@ -66,7 +79,10 @@ impl Peer {
             Step::Ask(question) => match question {
                 Question::Describe { .. } => session.grant_describe("v=0\r\n".into(), 2),
                 Question::Announce { .. } => session.grant_announce(controls()),
-                Question::Setup { .. } => session.grant_setup(None),
+                Question::Setup { transport, .. } => session.grant_setup(SetupAnswer {
+                    ssrc: None,
+                    group: (transport == Lower::Multicast).then(group),
+                }),
                 Question::Play { .. } => session.grant_play(&starts()),
                 Question::Record => session.grant_record(),
                 Question::Pause => session.grant_pause(),
@@ -114,6 +130,24 @@ impl Peer {
 
 fn controls() -> Vec<Option<String>> {
     vec![Some("streamid=0".into()), Some("streamid=1".into())]
+}
+
+fn everything() -> Transports {
+    let (rtp, rtcp) = (8000, 8001);
+    Transports {
+        tcp: true,
+        udp: Some(PortPair { rtp, rtcp }),
+        multicast: true,
+    }
+}
+
+fn group() -> MulticastGroup {
+    let (rtp, rtcp) = (8002, 8003);
+    MulticastGroup {
+        address: "224.1.0.1".parse().unwrap(),
+        ports: PortPair { rtp, rtcp },
+        ttl: 16,
+    }
 }
 
 fn starts() -> Vec<RtpInfo> {

@@ -13,7 +13,7 @@ fn every_method_in_every_state_is_answered_and_a_refusal_changes_nothing() {
     let ok = StatusCode::OK;
     let expected = [
         (Method::Options, [ok; 5]),
-        (Method::Describe, [ok; 5]),
+        (Method::Describe, [ok, ok, ok, refused, refused]),
         (Method::Announce, [ok, refused, refused, refused, refused]),
         (Method::Play, [refused, ok, refused, ok, refused]),
         (Method::Record, [refused, refused, ok, refused, ok]),
@@ -335,7 +335,7 @@ fn a_grant_without_its_question_is_our_fault_and_changes_nothing() {
     );
     peer.step(Method::Describe, URL, &[], "");
     assert_eq!(
-        peer.session.grant_setup(None).status,
+        peer.session.grant_setup(SetupAnswer::default()).status,
         StatusCode::INTERNAL_SERVER_ERROR
     );
     assert_eq!(peer.session.state(), ServerState::Init);
@@ -358,6 +358,8 @@ fn any_target() -> impl Strategy<Value = String> {
 fn any_transport() -> impl Strategy<Value = String> {
     prop_oneof![
         "RTP/AVP/TCP;(unicast;)?interleaved=[0-9]{1,3}(-[0-9]{1,3})?(;mode=\"?(play|record)\"?)?",
+        "RTP/AVP(/UDP)?;client_port=[0-9]{1,5}(-[0-9]{1,5})?(;mode=\"?(play|record)\"?)?",
+        "RTP/AVP;multicast(;destination=224[.]0[.]0[.][0-9])?",
         "(RTP|AVP|TCP|[;,=/\"0-9-]){0,10}",
         Just("RTP/AVP/TCP".to_owned()),
     ]
@@ -370,7 +372,7 @@ proptest! {
     fn no_conversation_breaks_the_session(
         talk in prop::collection::vec((any_method(), any_target(), any_transport()), 1..60),
     ) {
-        let mut peer = Peer::new();
+        let mut peer = Peer::with(everything());
         for (method, target, transport) in talk {
             let gone = peer.session.state() == ServerState::Init;
             peer.id = peer.id.filter(|_| !gone);
@@ -381,6 +383,7 @@ proptest! {
             for (at, setup) in setups.iter().enumerate() {
                 for other in &setups[..at] {
                     prop_assert!(!setup.transport.overlaps(other.transport));
+                    prop_assert_eq!(setup.transport.kind(), other.transport.kind());
                     prop_assert_ne!(setup.track, other.track);
                 }
             }
