@@ -1,6 +1,7 @@
-//! Waiting for what announces itself to nobody: a port that begins to answer, a child process that ends.
+//! Waiting for what announces itself to nobody: a port that begins to answer, a child process that ends, the time at
+//! which a frame is due.
 //!
-//! The only place in the tests that sleeps, and never as synchronisation: the condition is asked again until it
+//! The only place in the tests that sleeps, and never as synchronisation: a condition is asked again until it
 //! holds, so a slow machine makes a test slower, not wrong.
 
 use std::thread;
@@ -21,6 +22,11 @@ pub fn poll_until<T>(limit: Duration, mut ready: impl FnMut() -> Option<T>) -> O
         }
         thread::sleep(POLL_INTERVAL);
     }
+}
+
+/// Lets `due` come, as a sender does that sends each frame when it is due.
+pub fn wait_until(due: Instant) {
+    thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
 #[cfg(test)]

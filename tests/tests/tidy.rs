@@ -19,7 +19,7 @@ const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 const SLEEPERS: [(&str, &str); 6] = [
     (
         "tests/src/wait.rs",
-        "asks again until a condition holds that nobody announces",
+        "asks again until a condition holds that nobody announces, and sends frames when they are due",
     ),
     (
         "runtime/src/last_words.rs",

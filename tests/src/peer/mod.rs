@@ -1,5 +1,5 @@
 //! A raw RTSP peer over blocking sockets: publishes synthetic packets that carry counters, and reads them back packet
-//! by packet.
+//! by packet, over TCP and over UDP.
 //!
 //! Deliberately absent: anything from the crates under test, retries, and patience. A wait for the other side ends
 //! after [`READ_TIMEOUT`] with an error.
@@ -9,6 +9,8 @@ pub mod message;
 pub mod publisher;
 pub mod reader;
 pub mod synthetic;
+pub mod tally;
+pub mod udp;
 pub mod verifier;
 
 use std::io;

@@ -106,7 +106,7 @@ impl Reader {
 }
 
 /// The URL of the first track: its control attribute behind the content base (RFC 2326, section C.1.1).
-fn track_url(url: &str, described: &Response) -> Result<String, PeerError> {
+pub(super) fn track_url(url: &str, described: &Response) -> Result<String, PeerError> {
     let sdp = String::from_utf8_lossy(&described.body);
     let media = sdp.split("m=").nth(1).unwrap_or_default();
     let control = media

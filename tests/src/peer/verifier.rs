@@ -1,5 +1,7 @@
 //! Checks a synthetic stream packet by packet on the reader's side: nothing lost, repeated, reordered or altered, and
 //! the first packet with a counter begins a key frame.
+//!
+//! Where packets were lost before the server had them, a reader sees exactly that: [`Verifier::with_losses`].
 
 use super::synthetic::{self, Counter, RTP_HEADER_BYTES};
 
@@ -47,16 +49,31 @@ pub enum Flaw {
     },
 }
 
+/// What a reader may be spared.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Mercy {
+    /// No gap at all.
+    #[default]
+    Strict,
+    /// The server may move it on to a later key frame.
+    Jumps,
+    /// Packets may be missing anywhere, but never without a gap in the sequence numbers that says so.
+    Losses,
+}
+
 /// The state of a reader's check.
 #[derive(Debug, Default)]
 pub struct Verifier {
-    jumps_allowed: bool,
+    mercy: Mercy,
     due_sequence_number: Option<u16>,
     due_packet: Option<u64>,
     first: Option<Counter>,
     last: Option<Counter>,
     packets: u64,
     jumps: u64,
+    missing: u64,
+    /// Missing sequence numbers since the last packet with a counter.
+    gap: u64,
 }
 
 impl Verifier {
@@ -68,7 +85,16 @@ impl Verifier {
     /// A check for a reader that the server may move on to a later key frame.
     pub fn with_jumps() -> Self {
         Self {
-            jumps_allowed: true,
+            mercy: Mercy::Jumps,
+            ..Self::default()
+        }
+    }
+
+    /// A check for a stream whose publisher loses packets on the way: those that come are unaltered and in order, and
+    /// what is missing is missing in the sequence numbers too.
+    pub fn with_losses() -> Self {
+        Self {
+            mercy: Mercy::Losses,
             ..Self::default()
         }
     }
@@ -93,51 +119,47 @@ impl Verifier {
         self.jumps
     }
 
+    /// Packets with counters that are missing between the first and the last.
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
     /// Looks at the next RTP packet of the video track.
     ///
     /// # Errors
     /// When it is not the packet that is due.
     pub fn check(&mut self, rtp: &[u8]) -> Result<(), Flaw> {
-        let (header, payload) = rtp
-            .split_first_chunk::<RTP_HEADER_BYTES>()
-            .filter(|(header, _)| header.first() == Some(&0x80))
-            .ok_or(Flaw::NotRtp)?;
-        self.check_sequence_number(u16::from_be_bytes([header[2], header[3]]))?;
-        if synthetic::is_parameter_set(payload) {
-            return Ok(());
-        }
-        let (counter, pattern) = synthetic::read_counter(payload).ok_or_else(|| Flaw::Unknown {
-            first_bytes: payload.iter().take(8).copied().collect(),
-        })?;
-        if !synthetic::pattern(counter.packet)
-            .take(pattern.len())
-            .eq(pattern.iter().copied())
-        {
-            return Err(Flaw::Altered {
-                packet: counter.packet,
-            });
-        }
-        self.check_counter(counter)
+        let (sequence_number, counter) = read(rtp)?;
+        self.check_sequence_number(sequence_number)?;
+        counter.map_or(Ok(()), |counter| self.check_counter(counter))
     }
 
     fn check_sequence_number(&mut self, found: u16) -> Result<(), Flaw> {
         let due = self.due_sequence_number.replace(found.wrapping_add(1));
-        match due {
-            Some(due) if due != found && !self.jumps_allowed => {
-                Err(Flaw::SequenceJump { due, found })
+        let Some(due) = due.filter(|due| *due != found) else {
+            return Ok(());
+        };
+        let ahead = found.wrapping_sub(due);
+        match self.mercy {
+            Mercy::Jumps => Ok(()),
+            Mercy::Losses if ahead < u16::MAX / 2 => {
+                self.gap += u64::from(ahead);
+                Ok(())
             }
-            _ => Ok(()),
+            _ => Err(Flaw::SequenceJump { due, found }),
         }
     }
 
     fn check_counter(&mut self, counter: Counter) -> Result<(), Flaw> {
         let Counter { packet, frame, .. } = counter;
+        let gap = std::mem::take(&mut self.gap);
         let due = self.due_packet.replace(packet + 1);
         let jumped = due.is_some_and(|due| due != packet);
-        if let (true, false, Some(due)) = (jumped, self.jumps_allowed, due) {
-            return Err(Flaw::CounterJump { due, found: packet });
+        if let (true, Some(due)) = (jumped, due) {
+            self.check_jump(due, packet, gap)?;
         }
-        if (jumped || due.is_none()) && !counter.starts_key_frame {
+        let starts = jumped || due.is_none();
+        if starts && !counter.starts_key_frame && self.mercy != Mercy::Losses {
             return Err(Flaw::NoStartPoint { packet, frame });
         }
         self.jumps += u64::from(jumped);
@@ -146,6 +168,42 @@ impl Verifier {
         self.last = Some(counter);
         Ok(())
     }
+
+    /// Looks at a jump of the counters, `gap` sequence numbers being missing there.
+    fn check_jump(&mut self, due: u64, found: u64, gap: u64) -> Result<(), Flaw> {
+        let missing = found.saturating_sub(due);
+        self.missing += missing;
+        match self.mercy {
+            Mercy::Jumps => Ok(()),
+            Mercy::Losses if found > due && missing <= gap => Ok(()),
+            _ => Err(Flaw::CounterJump { due, found }),
+        }
+    }
+}
+
+/// Reads a packet's sequence number and its counter, which a parameter set has not.
+///
+/// # Errors
+/// When it is no packet of a synthetic stream, or was altered.
+pub(super) fn read(rtp: &[u8]) -> Result<(u16, Option<Counter>), Flaw> {
+    let (header, payload) = rtp
+        .split_first_chunk::<RTP_HEADER_BYTES>()
+        .filter(|(header, _)| header.first() == Some(&0x80))
+        .ok_or(Flaw::NotRtp)?;
+    let sequence_number = u16::from_be_bytes([header[2], header[3]]);
+    if synthetic::is_parameter_set(payload) {
+        return Ok((sequence_number, None));
+    }
+    let (counter, pattern) = synthetic::read_counter(payload).ok_or_else(|| Flaw::Unknown {
+        first_bytes: payload.iter().take(8).copied().collect(),
+    })?;
+    let whole = synthetic::pattern(counter.packet).take(pattern.len());
+    if whole.eq(pattern.iter().copied()) {
+        return Ok((sequence_number, Some(counter)));
+    }
+    Err(Flaw::Altered {
+        packet: counter.packet,
+    })
 }
 
 #[cfg(test)]
@@ -235,5 +293,26 @@ mod tests {
             check(&mut Verifier::with_jumps(), &to_other),
             Err(Flaw::NoStartPoint { .. })
         ));
+    }
+
+    #[test]
+    fn losses_that_the_sequence_numbers_show_pass_and_others_do_not() {
+        let whole = packets(3);
+        let mut lossy = whole.clone();
+        lossy.drain(12..15);
+        lossy.remove(5);
+        let mut verifier = Verifier::with_losses();
+        check(&mut verifier, &lossy).unwrap();
+        assert_eq!(verifier.missing(), 4);
+        let mut swapped = whole.clone();
+        swapped.swap(6, 7);
+        assert!(check(&mut Verifier::with_losses(), &swapped).is_err());
+        let mut hidden = whole;
+        hidden.remove(5);
+        for (packet, sequence_number) in hidden.iter_mut().zip(7_u16..) {
+            packet[2..4].copy_from_slice(&sequence_number.to_be_bytes());
+        }
+        let flaw = check(&mut Verifier::with_losses(), &hidden);
+        assert!(matches!(flaw, Err(Flaw::CounterJump { .. })));
     }
 }
