@@ -4,6 +4,7 @@
 //! Only what is built has a field here; a key that is accepted but not built yet has none, so
 //! that no code can believe in it. Deliberately absent: YAML, environment, positions.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -113,14 +114,49 @@ pub enum LogDestination {
     File,
 }
 
-/// Keys `rtsp`, `rtspAddress`. Of `rtspTransports` only TCP is built, and a configuration
-/// without it is refused, so there is nothing to choose here yet.
+/// Keys `rtsp`, `rtspAddress`, `rtspTransports` and those of RTP in datagrams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtspConfig {
     /// Whether the server listens at all.
     pub enabled: bool,
     /// `host:port` or `:port` (every address, IPv6 and IPv4).
     pub address: String,
+    /// Publishers and readers may have UDP.
+    pub udp: bool,
+    /// Readers may have multicast.
+    pub multicast: bool,
+    /// Publishers and readers may have the control connection.
+    pub tcp: bool,
+    /// `rtpAddress`: where RTP datagrams come and leave.
+    pub rtp_address: String,
+    /// `rtcpAddress`: where RTCP datagrams come and leave.
+    pub rtcp_address: String,
+    /// `udpMaxPayloadSize`: larger RTP packets are cut anew for readers over UDP.
+    pub udp_payload_bytes_max: usize,
+    /// `udpReadBufferSize`: `SO_RCVBUF`; `None` leaves the system's.
+    pub udp_receive_buffer: Option<NonZeroUsize>,
+    /// `multicastIPRange`: the first address of the groups, and how many there are.
+    pub multicast_range: MulticastRange,
+    /// `multicastRTPPort`.
+    pub multicast_rtp_port: u16,
+    /// `multicastRTCPPort`.
+    pub multicast_rtcp_port: u16,
+}
+
+/// The addresses that streams may be given for multicast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MulticastRange {
+    /// The first one.
+    pub first: Ipv4Addr,
+    /// How many there are, at least one.
+    pub count: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RtspTransport {
+    Udp,
+    Multicast,
+    Tcp,
 }
 
 /// Keys `coalesce`, `batchBytes`, `gatherReaders`, `wakeReaders`, `wakeBytes`, `moveLive`,
@@ -284,6 +320,19 @@ impl Default for RtspConfig {
         Self {
             enabled: true,
             address: ":8554".to_owned(),
+            udp: true,
+            multicast: true,
+            tcp: true,
+            rtp_address: ":8000".to_owned(),
+            rtcp_address: ":8001".to_owned(),
+            udp_payload_bytes_max: 1452,
+            udp_receive_buffer: None,
+            multicast_range: MulticastRange {
+                first: Ipv4Addr::new(224, 1, 0, 0),
+                count: 1 << 16,
+            },
+            multicast_rtp_port: 8002,
+            multicast_rtcp_port: 8003,
         }
     }
 }
@@ -292,6 +341,48 @@ impl RtspConfig {
     fn apply(&mut self, settings: &Settings) {
         settings.switch("rtsp", &mut self.enabled);
         settings.text("rtspAddress", &mut self.address);
+        self.apply_transports(settings);
+        settings.text("rtpAddress", &mut self.rtp_address);
+        settings.text("rtcpAddress", &mut self.rtcp_address);
+        settings.count("udpMaxPayloadSize", &mut self.udp_payload_bytes_max);
+        settings.optional_count("udpReadBufferSize", &mut self.udp_receive_buffer);
+        let mut range = String::new();
+        settings.text("multicastIPRange", &mut range);
+        if let Some(range) = MulticastRange::of_network(&range) {
+            self.multicast_range = range;
+        }
+        settings.port("multicastRTPPort", &mut self.multicast_rtp_port);
+        settings.port("multicastRTCPPort", &mut self.multicast_rtcp_port);
+    }
+
+    fn apply_transports(&mut self, settings: &Settings) {
+        let mut chosen = Vec::new();
+        settings.choices(
+            "rtspTransports",
+            &[
+                ("udp", RtspTransport::Udp),
+                ("multicast", RtspTransport::Multicast),
+                ("tcp", RtspTransport::Tcp),
+            ],
+            &mut chosen,
+        );
+        if !chosen.is_empty() {
+            self.udp = chosen.contains(&RtspTransport::Udp);
+            self.multicast = chosen.contains(&RtspTransport::Multicast);
+            self.tcp = chosen.contains(&RtspTransport::Tcp);
+        }
+    }
+}
+
+impl MulticastRange {
+    /// Of a network as `224.1.0.0/16`, which is checked already.
+    fn of_network(network: &str) -> Option<Self> {
+        let (first, bits) = network.split_once('/')?;
+        let host_bits = 32_u32.checked_sub(bits.parse().ok()?)?;
+        Some(Self {
+            first: first.parse().ok()?,
+            count: 1_u32.checked_shl(host_bits)?,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Used by the key tables (`keys`); reads one node of the tree into a normal form, in which two
 //! values are equal when they mean the same. Every key is checked, built or not.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::error::Report;
@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Decimals,
     /// A list of addresses and networks, in any order.
     Networks,
+    /// An IPv4 network of multicast addresses.
+    MulticastRange,
     /// A list of maps with these keys, in any order.
     Records(&'static [Field]),
 }
@@ -206,12 +208,15 @@ impl Kind {
             Self::Address => is_address(text).then(|| Value::Text(text.to_owned())),
             Self::Source => is_source(text).then(|| Value::Text(text.to_owned())),
             Self::Choice(words) => word(text, words).map(Value::Text),
+            Self::MulticastRange => network(text)
+                .filter(|range| is_multicast(range))
+                .map(Value::Text),
             _ => Some(Value::Text(text.to_owned())),
         }
     }
 
     /// What an error says was expected.
-    fn expected(&self) -> String {
+    pub(crate) fn expected(&self) -> String {
         match self {
             Self::Switch => "yes or no".to_owned(),
             Self::Count(min, i64::MAX) => format!("a whole number of at least {min}"),
@@ -237,6 +242,9 @@ impl Kind {
             Self::Texts => "a list of texts".to_owned(),
             Self::Decimals => "a list of numbers".to_owned(),
             Self::Networks => "a list of IP addresses or networks as 10.0.0.0/8".to_owned(),
+            Self::MulticastRange => {
+                "a network of multicast addresses such as 224.1.0.0/16".to_owned()
+            }
             Self::Records(_) => "a list of maps".to_owned(),
         }
     }
@@ -307,6 +315,15 @@ fn network(text: &str) -> Option<String> {
         }
     };
     Some(format!("{first}/{bits}"))
+}
+
+/// Whether all addresses of an IPv4 network are for multicast (RFC 1112, section 4).
+fn is_multicast(network: &str) -> bool {
+    let parts = network.split_once('/');
+    let parsed = parts.and_then(|(first, bits)| {
+        Some((first.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?))
+    });
+    parsed.is_some_and(|(first, bits)| first.is_multicast() && bits >= 4)
 }
 
 /// `:8554`, `127.0.0.1:8554`, `host:8554`, `[::1]:8554`.

@@ -35,7 +35,7 @@ mod yaml;
 
 pub use config::{
     Choice, Config, Driver, FanoutConfig, LimitsConfig, LogConfig, LogDestination, LogLevel,
-    RtspConfig, RuntimeConfig, SHARDS_MAX, ShardCount,
+    MulticastRange, RtspConfig, RuntimeConfig, SHARDS_MAX, ShardCount,
 };
 pub use error::{ConfigError, PROBLEMS_MAX, Problems};
 pub use load::{FILE_BYTES_MAX, Loaded, SEARCHED, environment, load, parse};

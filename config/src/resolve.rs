@@ -194,15 +194,13 @@ impl Judge<'_> {
             Status::Restricting(does) if !given.key.is_default(&given.value) => {
                 self.refuse(given, does);
             }
-            Status::Transports if !has_word(&given.value, "tcp") => {
-                self.refuse(given, "excludes tcp, the only transport so far,");
+            Status::BuiltNotEmpty if given.value == Value::List(Vec::new()) => {
+                let text = || format!("{}: expected {}", given.written, given.key.kind.expected());
+                self.report.add(&given.place, text);
             }
             Status::NotBuilt if !given.key.is_default(&given.value) => {
                 let name = given.written.to_owned();
                 self.notices.not_built(&scope.prefix, name, &given.place);
-            }
-            Status::Transports if !given.key.is_default(&given.value) => {
-                self.note_words(scope, given, &["udp", "multicast"]);
             }
             Status::BuiltExcept(words) => self.note_words(scope, given, words),
             _ => {}

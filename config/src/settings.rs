@@ -49,6 +49,13 @@ impl Settings {
         }
     }
 
+    /// A port.
+    pub(crate) fn port(&self, key: &str, target: &mut u16) {
+        if let Some(value) = self.whole(key).and_then(|value| u16::try_from(value).ok()) {
+            *target = value;
+        }
+    }
+
     /// A count or a size of which 0 means none.
     pub(crate) fn optional_count(&self, key: &str, target: &mut Option<NonZeroUsize>) {
         if let Some(value) = self.whole(key) {

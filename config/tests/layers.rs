@@ -54,7 +54,7 @@ fn a_deprecated_key_whose_successor_is_not_built_is_named_in_the_same_warning() 
 #[test]
 fn one_warning_names_every_key_that_is_not_built() {
     let text = "api: yes\nmetrics: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
-                rtspTransports: [udp, tcp]\npathDefaults: {start: catchUp}\npaths:\n  \
+                pathDefaults: {start: catchUp}\npaths:\n  \
                 cam1: {record: yes}\n  cam2: {record: yes, slowReader: skipNonReference}\n";
     let loaded = parsed(text);
     assert_eq!(loaded.warnings.len(), 1);
@@ -63,10 +63,9 @@ fn one_warning_names_every_key_that_is_not_built() {
         "metrics (line 2)",
         "hlsVariant (line 3)",
         "logDestinations: syslog (line 4)",
-        "rtspTransports: udp (line 5)",
-        "pathDefaults.start: catchUp (line 6)",
-        "paths.cam1.record (line 8, and 1 more)",
-        "paths.cam2.slowReader: skipNonReference (line 9)",
+        "pathDefaults.start: catchUp (line 5)",
+        "paths.cam1.record (line 7, and 1 more)",
+        "paths.cam2.slowReader: skipNonReference (line 8)",
     ] {
         assert!(
             loaded.warnings[0].contains(name),
@@ -174,7 +173,6 @@ fn no_lock_is_lost_in_the_environment() {
         ("MTX_AUTHINTERNALUSERS_2_USER", "bob"),
         ("MTX_AUTHINTERNALUSERS_0_IPS", "10.0.0.0/8,192.168.0.0/16"),
         ("MTX_RTSPENCRYPTION", "strict"),
-        ("MTX_RTSPTRANSPORTS", "udp"),
         ("MTX_PATHS_CAM1_READUSER", "alice"),
         ("MTX_PATHDEFAULTS_PUBLISHIPS", "10.0.0.0/8"),
         ("RTSP_AUTHMETHOD", "http"),

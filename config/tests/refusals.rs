@@ -206,9 +206,6 @@ fn no_locked_server_starts_open() {
         "metricsEncryption: yes",
         "pprofEncryption: yes",
         "playbackEncryption: yes",
-        "rtspTransports: [udp]",
-        "rtspTransports: []",
-        "protocols: [udp, multicast]",
         "pathDefaults: {publishUser: alice}",
         "pathDefaults: {srtReadPassphrase: verysecret}",
         "paths: {cam1: {publishPass: secret}}",
@@ -238,9 +235,6 @@ fn a_lock_at_its_default_is_no_lock() {
         "encryption: \"no\"",
         "hlsEncryption: false",
         "rtspAuthMethods: [basic]",
-        "rtspTransports: [tcp]",
-        "rtspTransports: tcp",
-        "rtspTransports: [tcp, multicast, udp]",
         "pathDefaults: {publishUser: '', publishIPs: [], srtReadPassphrase: }",
         "authInternalUsers: [{user: any, ips: ['::1/128', 127.0.0.1/32], permissions: [{action: \
          pprof}, {action: api}, {action: metrics, path: ''}]}, {user: any, pass: '', permissions: \
@@ -330,4 +324,26 @@ fn text_that_is_no_yaml_is_placed() {
     assert!(refusal("rtsp: !own yes\n").contains("unknown tag '!own'"));
     assert!(refusal("rtsp: *nobody\n").contains("1:7: no valid YAML"));
     assert!(refusal("? [a, b]\n: c\n").contains("expected a word as key"));
+}
+
+#[test]
+fn what_switches_every_transport_off_or_is_no_multicast_range_is_refused() {
+    for (text, expected) in [
+        (
+            "rtspTransports: []",
+            "rtspTransports: expected a list of udp, multicast, tcp",
+        ),
+        (
+            "multicastIPRange: 10.0.0.0/8",
+            "multicastIPRange: expected a network of multicast addresses",
+        ),
+        (
+            "multicastIPRange: 224.0.0.0/3",
+            "multicastIPRange: expected a network of multicast addresses",
+        ),
+        ("udpMaxPayloadSize: 1473", "from 128 to 1472"),
+    ] {
+        let error = refusal(text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Status::{
-    Becomes, Built, BuiltExcept, First, Gone, InPathDefaults, Inverted, NotBuilt, Transports,
+    Becomes, Built, BuiltExcept, BuiltNotEmpty, First, Gone, InPathDefaults, Inverted, NotBuilt,
 };
 use super::{
     ENCRYPTION, ENCRYPTS, HOUR, Key, RECORD_FORMAT, RESTRICTS, SIZE, SPAN, SWITCH, TEXT, WHOLE, key,
@@ -62,6 +62,9 @@ const MEDIA_RING_MAX: i64 = 1 << 16;
 /// Two access units of the largest size.
 const BATCH_BYTES_MAX: i64 = 16 << 20;
 
+/// Room for the headers of a fragment and for something in it.
+const UDP_PAYLOAD_BYTES_MIN: i64 = 128;
+
 /// More sockets than one machine serves.
 const READERS_MAX: i64 = 1 << 24;
 
@@ -94,8 +97,18 @@ pub(crate) const GLOBAL: &[Key] = &[
         Becomes("writeQueueSize"),
     ),
     key("writeQueueSize", Kind::PowerOfTwo, "512", NotBuilt),
-    key("udpMaxPayloadSize", Kind::Count(1, 1472), "1452", NotBuilt),
-    key("udpReadBufferSize", WHOLE, "0", NotBuilt),
+    key(
+        "udpMaxPayloadSize",
+        Kind::Count(UDP_PAYLOAD_BYTES_MIN, 1472),
+        "1452",
+        Built,
+    ),
+    key(
+        "udpReadBufferSize",
+        Kind::Count(0, SOCKET_BYTES_MAX),
+        "0",
+        Built,
+    ),
     key("runOnConnect", TEXT, "", NotBuilt),
     key("runOnConnectRestart", SWITCH, "false", NotBuilt),
     key("runOnDisconnect", TEXT, "", NotBuilt),
@@ -171,17 +184,22 @@ pub(crate) const GLOBAL: &[Key] = &[
         "rtspTransports",
         Kind::Choices(&["udp", "multicast", "tcp"]),
         "udp, multicast, tcp",
-        Transports,
+        BuiltNotEmpty,
     ),
     key("encryption", ENCRYPTION, "", Becomes("rtspEncryption")),
     key("rtspEncryption", ENCRYPTION, "no", ENCRYPTS),
     key("rtspAddress", Kind::Listen, ":8554", Built),
     key("rtspsAddress", Kind::Address, ":8322", NotBuilt),
-    key("rtpAddress", Kind::Address, ":8000", NotBuilt),
-    key("rtcpAddress", Kind::Address, ":8001", NotBuilt),
-    key("multicastIPRange", TEXT, "224.1.0.0/16", NotBuilt),
-    key("multicastRTPPort", PORT, "8002", NotBuilt),
-    key("multicastRTCPPort", PORT, "8003", NotBuilt),
+    key("rtpAddress", Kind::Listen, ":8000", Built),
+    key("rtcpAddress", Kind::Listen, ":8001", Built),
+    key(
+        "multicastIPRange",
+        Kind::MulticastRange,
+        "224.1.0.0/16",
+        Built,
+    ),
+    key("multicastRTPPort", PORT, "8002", Built),
+    key("multicastRTCPPort", PORT, "8003", Built),
     key("srtpAddress", Kind::Address, ":8004", NotBuilt),
     key("srtcpAddress", Kind::Address, ":8005", NotBuilt),
     key("multicastSRTPPort", PORT, "8006", NotBuilt),

@@ -37,8 +37,8 @@ pub(crate) enum Status {
     /// As `NotBuilt`, but anything other than the default is refused: a server that was locked
     /// must not start open. Says what the key does.
     Restricting(&'static str),
-    /// `rtspTransports`: of its words only `tcp` is built, and it must be among them.
-    Transports,
+    /// It has effect; a list without any word would switch off what it belongs to.
+    BuiltNotEmpty,
     /// Deprecated: the same as this key.
     Becomes(&'static str),
     /// Deprecated: the opposite of this key.
@@ -178,7 +178,7 @@ mod tests {
             let stands = reference.lines().any(|text| text.trim().starts_with(&line));
             let built = matches!(
                 key.status,
-                Status::Built | Status::BuiltExcept(_) | Status::Transports
+                Status::Built | Status::BuiltExcept(_) | Status::BuiltNotEmpty
             );
             assert_eq!(stands, built, "{}", key.name);
         }
