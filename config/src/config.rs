@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::access::AccessConfig;
 use crate::paths::{PathConfig, Paths};
 use crate::settings::Settings;
 
@@ -23,6 +24,8 @@ pub struct Config {
     pub read_timeout: Duration,
     /// `writeTimeout`: how long a socket may accept no byte.
     pub write_timeout: Duration,
+    /// `authInternalUsers`: who may do what.
+    pub access: AccessConfig,
     /// The RTSP server.
     pub rtsp: RtspConfig,
     /// Batches, wake slices and the kernel's share of a reader's queue.
@@ -114,7 +117,7 @@ pub enum LogDestination {
     File,
 }
 
-/// Keys `rtsp`, `rtspAddress`, `rtspTransports` and those of RTP in datagrams.
+/// Keys `rtsp`, `rtspAddress`, `rtspTransports`, `rtspAuthMethods` and those of RTP in datagrams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtspConfig {
     /// Whether the server listens at all.
@@ -141,6 +144,8 @@ pub struct RtspConfig {
     pub multicast_rtp_port: u16,
     /// `multicastRTCPPort`.
     pub multicast_rtcp_port: u16,
+    /// How users may prove who they are, in the order of the challenges; never empty.
+    pub auth_methods: Vec<AuthMethod>,
 }
 
 /// The addresses that streams may be given for multicast.
@@ -150,6 +155,15 @@ pub struct MulticastRange {
     pub first: Ipv4Addr,
     /// How many there are, at least one.
     pub count: u32,
+}
+
+/// An entry of `rtspAuthMethods`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// User name and password as they are (RFC 7617).
+    Basic,
+    /// Their MD5 digest with a nonce (RFC 2617, section 3).
+    Digest,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -215,6 +229,7 @@ impl Config {
             log: LogConfig::default(),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
+            access: AccessConfig::default(),
             rtsp: RtspConfig::default(),
             fanout: FanoutConfig::default(),
             limits: LimitsConfig::default(),
@@ -229,6 +244,7 @@ impl Config {
         settings.duration("writeTimeout", &mut self.write_timeout);
         self.runtime.apply(settings);
         self.log.apply(settings);
+        self.access.apply(settings);
         self.rtsp.apply(settings);
         self.fanout.apply(settings);
         self.limits.apply(settings);
@@ -333,6 +349,7 @@ impl Default for RtspConfig {
             },
             multicast_rtp_port: 8002,
             multicast_rtcp_port: 8003,
+            auth_methods: vec![AuthMethod::Basic],
         }
     }
 }
@@ -353,6 +370,11 @@ impl RtspConfig {
         }
         settings.port("multicastRTPPort", &mut self.multicast_rtp_port);
         settings.port("multicastRTCPPort", &mut self.multicast_rtcp_port);
+        settings.choices(
+            "rtspAuthMethods",
+            &[("basic", AuthMethod::Basic), ("digest", AuthMethod::Digest)],
+            &mut self.auth_methods,
+        );
     }
 
     fn apply_transports(&mut self, settings: &Settings) {

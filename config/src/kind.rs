@@ -3,11 +3,13 @@
 //! Used by the key tables (`keys`); reads one node of the tree into a normal form, in which two
 //! values are equal when they mean the same. Every key is checked, built or not.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::access::PathRule;
+use crate::credential::Credential;
 use crate::error::Report;
 use crate::nearest;
+use crate::network::Network;
 use crate::place::Place;
 use crate::tree::{Content, Entry, Node, quoted};
 use crate::units;
@@ -54,6 +56,10 @@ pub(crate) enum Kind {
     Networks,
     /// An IPv4 network of multicast addresses.
     MulticastRange,
+    /// A user name or password, plain or hashed, or empty. Errors never repeat it.
+    Credential,
+    /// The path of a permission: a name, a regular expression after `~`, or empty.
+    PathRule,
     /// A list of maps with these keys, in any order.
     Records(&'static [Field]),
 }
@@ -82,6 +88,7 @@ pub(crate) enum Value {
     Span(Duration),
     /// Texts and words; decimals too, as Rust prints them.
     Text(String),
+    Credential(Credential),
     /// Sorted where order means nothing.
     List(Vec<Self>),
     /// Sorted by name, without fields that have their default.
@@ -130,15 +137,26 @@ impl Kind {
             _ => None,
         };
         if read.is_none() {
-            report.add(&node.place, || {
-                format!(
-                    "{key}: expected {}, found {}",
-                    self.expected(),
-                    node.found()
-                )
-            });
+            report.add(&node.place, || self.misread(key, node));
         }
         read
+    }
+
+    /// What is wrong with `node`.
+    fn misread(&self, key: &str, node: &Node) -> String {
+        match (self, &node.content) {
+            (Self::Credential, Content::Text(text)) => {
+                format!("{key}: expected {}", Credential::expected(text))
+            }
+            (Self::PathRule, Content::Text(text)) => {
+                let expected = PathRule::parse(text).err().unwrap_or_default();
+                format!("{key}: expected {expected}, found {}", node.found())
+            }
+            _ => {
+                let (expected, found) = (self.expected(), node.found());
+                format!("{key}: expected {expected}, found {found}")
+            }
+        }
     }
 
     /// The value that `text` of a table stands for.
@@ -178,7 +196,10 @@ impl Kind {
         match self {
             Self::Choices(words) => word(text, words).map(Value::Text),
             Self::Decimals => decimal(text),
-            Self::Networks => network(text).map(Value::Text),
+            Self::Networks => {
+                let network = Network::parse(text)?;
+                Some(Value::Text(network.to_string()))
+            }
             _ => Some(Value::Text(text.to_owned())),
         }
     }
@@ -208,9 +229,14 @@ impl Kind {
             Self::Address => is_address(text).then(|| Value::Text(text.to_owned())),
             Self::Source => is_source(text).then(|| Value::Text(text.to_owned())),
             Self::Choice(words) => word(text, words).map(Value::Text),
-            Self::MulticastRange => network(text)
-                .filter(|range| is_multicast(range))
-                .map(Value::Text),
+            Self::MulticastRange => {
+                let range = Network::parse(text).filter(Network::is_multicast)?;
+                Some(Value::Text(range.to_string()))
+            }
+            Self::Credential if !text.is_empty() => Credential::parse(text).map(Value::Credential),
+            Self::PathRule => PathRule::parse(text)
+                .ok()
+                .map(|_| Value::Text(text.to_owned())),
             _ => Some(Value::Text(text.to_owned())),
         }
     }
@@ -245,6 +271,8 @@ impl Kind {
             Self::MulticastRange => {
                 "a network of multicast addresses such as 224.1.0.0/16".to_owned()
             }
+            Self::Credential => "a user name or password".to_owned(),
+            Self::PathRule => "a path, or a regular expression after '~'".to_owned(),
             Self::Records(_) => "a list of maps".to_owned(),
         }
     }
@@ -291,39 +319,6 @@ fn decimal(text: &str) -> Option<Value> {
         .ok()
         .filter(|number| number.is_finite())?;
     Some(Value::Text(number.to_string()))
-}
-
-/// `text` as a network in one spelling: an address is the network that has only it, and bits
-/// after the prefix are cut off.
-fn network(text: &str) -> Option<String> {
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().ok()?;
-    let width: u32 = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.unwrap_or(width);
-    let host_bits = width.checked_sub(bits)?;
-    let first = match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
-            IpAddr::V4((u32::from(address) & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-            IpAddr::V6((u128::from(address) & mask).into())
-        }
-    };
-    Some(format!("{first}/{bits}"))
-}
-
-/// Whether all addresses of an IPv4 network are for multicast (RFC 1112, section 4).
-fn is_multicast(network: &str) -> bool {
-    let parts = network.split_once('/');
-    let parsed = parts.and_then(|(first, bits)| {
-        Some((first.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?))
-    });
-    parsed.is_some_and(|(first, bits)| first.is_multicast() && bits >= 4)
 }
 
 /// `:8554`, `127.0.0.1:8554`, `host:8554`, `[::1]:8554`.

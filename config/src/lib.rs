@@ -17,28 +17,37 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod config;
+mod credential;
 mod env;
 mod error;
 mod keys;
 mod kind;
 mod load;
 mod nearest;
+mod network;
 mod notice;
+mod old_access;
 mod paths;
+mod pattern;
 mod place;
 mod resolve;
 mod settings;
 mod tree;
 mod units;
+mod users;
 mod yaml;
 
+pub use access::{AccessConfig, Action, PathRule, Permission, User, UserName};
 pub use config::{
-    Choice, Config, Driver, FanoutConfig, LimitsConfig, LogConfig, LogDestination, LogLevel,
-    MulticastRange, RtspConfig, RuntimeConfig, SHARDS_MAX, ShardCount,
+    AuthMethod, Choice, Config, Driver, FanoutConfig, LimitsConfig, LogConfig, LogDestination,
+    LogLevel, MulticastRange, RtspConfig, RuntimeConfig, SHARDS_MAX, ShardCount,
 };
+pub use credential::Credential;
 pub use error::{ConfigError, PROBLEMS_MAX, Problems};
 pub use load::{FILE_BYTES_MAX, Loaded, SEARCHED, environment, load, parse};
+pub use network::Network;
 pub use paths::{
     ALL_OTHERS, PATH_NAME_BYTES_MAX, PATTERNS_MAX, PathConfig, Paths, SlowReader, Source, Start,
 };

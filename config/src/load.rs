@@ -15,7 +15,6 @@ use crate::error::{ConfigError, Report};
 use crate::notice::Notices;
 use crate::place::Place;
 use crate::resolve::resolve;
-use crate::tree::Node;
 use crate::yaml;
 
 /// The largest file that is read: ten thousand paths with a dozen keys and comments.
@@ -108,7 +107,7 @@ pub fn parse(
     let mut config = Config::default();
     if let Some(mut root) = yaml::read(text, &mut report) {
         env::overlay(&mut root, environment, &mut report, &mut notices);
-        config = judged(&root, file.is_none(), &mut report, &mut notices);
+        config = resolve(&root, file.is_none(), &mut report, &mut notices);
     }
     report.finish(file)?;
     let mut warnings = notices.warnings();
@@ -124,14 +123,6 @@ pub fn parse(
         warnings,
         source: file.map(Path::to_owned),
     })
-}
-
-fn judged(root: &Node, built_in: bool, report: &mut Report, notices: &mut Notices) -> Config {
-    let mut config = resolve(root, report, notices);
-    if built_in && config.paths.is_empty() {
-        config.paths.set_others(config.path_defaults.clone());
-    }
-    config
 }
 
 /// The environment of this process. What is no Unicode is replaced, so that the checks see it.

@@ -5,20 +5,15 @@
 //! configuration may call a path.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
-
+use crate::pattern::Pattern;
 use crate::settings::Settings;
 
-/// The most regular expressions among the paths: a name that no path has is tried on each.
+/// The most regular expressions among the paths, and among the permissions of users: a name is
+/// tried on each.
 pub const PATTERNS_MAX: usize = 1024;
-
-/// The largest compiled regular expression, in bytes: room for some thousand literal names,
-/// and 256 MiB in all in the worst case.
-const PATTERN_BYTES_MAX: usize = 256 << 10;
 
 /// The longest name of a path, in bytes. It has to fit into a request line with room to spare.
 pub const PATH_NAME_BYTES_MAX: usize = 1024;
@@ -158,6 +153,18 @@ impl Paths {
         }
     }
 
+    /// What the groups of the regular expression that serves `name` have matched, the first group
+    /// first: hooks and sources know them as `$G1`, `$G2` … A group that took no part is empty.
+    #[must_use]
+    pub fn groups<'name>(&self, name: &'name str) -> Vec<&'name str> {
+        if self.exact.contains_key(name) {
+            return Vec::new();
+        }
+        let mut patterns = self.patterns.values();
+        let groups = patterns.find_map(|(pattern, _)| pattern.groups(name));
+        groups.unwrap_or_default()
+    }
+
     /// Every entry with its name: exact ones, regular expressions, `all_others`, each sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &PathConfig)> {
         let exact = self.exact.iter().map(|(name, path)| (name.as_str(), path));
@@ -233,55 +240,4 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err("a path name without '.' or '..' as a segment".to_owned());
     }
     Ok(())
-}
-
-/// A compiled `~…` name. Matching is linear in the length of the name that is tried.
-///
-/// Classes are ASCII, as names are and as in Go, whose dialect operators write here.
-#[derive(Clone)]
-struct Pattern {
-    entry: String,
-    regex: Regex,
-}
-
-impl Pattern {
-    fn new(entry: &str) -> Result<Self, String> {
-        let text = entry.strip_prefix('~').unwrap_or(entry);
-        if text.is_empty() || entry.len() > PATH_NAME_BYTES_MAX {
-            return Err(format!(
-                "a regular expression of 1 to {PATH_NAME_BYTES_MAX} bytes after '~'"
-            ));
-        }
-        let regex = RegexBuilder::new(text)
-            .unicode(false)
-            .size_limit(PATTERN_BYTES_MAX)
-            .dfa_size_limit(PATTERN_BYTES_MAX)
-            .build()
-            .map_err(|error| format!("a regular expression after '~' ({})", last_line(&error)))?;
-        let entry = entry.to_owned();
-        Ok(Self { entry, regex })
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        self.regex.is_match(name.as_bytes())
-    }
-}
-
-/// The part of a regular expression's error that is not a drawing.
-fn last_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().last().unwrap_or_default();
-    line.trim_start_matches("error: ").to_owned()
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.entry == other.entry
-    }
-}
-
-impl fmt::Debug for Pattern {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.entry)
-    }
 }

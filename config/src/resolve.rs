@@ -2,37 +2,56 @@
 //!
 //! Each map is read against its table of keys: types, deprecated names, what is refused until
 //! it is built and what is only noted. Paths lie over `pathDefaults`, and these over the
-//! defaults.
+//! defaults. What the paths say of users in the old way becomes users at the end.
 
 use std::collections::BTreeMap;
 
-use crate::config::Config;
+use crate::config::{AuthMethod, Config};
 use crate::error::Report;
 use crate::keys::{Key, Status, Table};
-use crate::kind::Value;
+use crate::kind::{Kind, Value};
 use crate::nearest;
 use crate::notice::Notices;
-use crate::paths::PathConfig;
+use crate::old_access::{self, OldPaths};
+use crate::paths::{ALL_OTHERS, PathConfig};
 use crate::place::Place;
 use crate::settings::Settings;
 use crate::tree::{Content, Entry, Node, quoted};
+use crate::users;
 
-/// Reads the whole tree over the defaults; what is wrong goes to `report`.
-pub(crate) fn resolve(root: &Node, report: &mut Report, notices: &mut Notices) -> Config {
-    let mut judge = Judge { report, notices };
+/// Reads the whole tree over the defaults; what is wrong goes to `report`. When the tree is of no
+/// file and names no path, every path is open.
+pub(crate) fn resolve(
+    root: &Node,
+    is_built_in: bool,
+    report: &mut Report,
+    notices: &mut Notices,
+) -> Config {
     let mut config = Config::without_paths();
+    let mut judge = Judge {
+        report,
+        notices,
+        digest: None,
+        old_paths: OldPaths::default(),
+        old_key: None,
+    };
     let Some(entries) = judge.map(root, "a map of keys") else {
         return config;
     };
     let (settings, moved) = judge.read(&Scope::global(), entries);
     config.apply(&settings);
+    judge.check_users(entries, &settings, &config);
     let mut defaults = judge.section(entries, "pathDefaults").to_vec();
     defaults.extend(moved);
-    let (settings, _) = judge.read(&Scope::path("pathDefaults"), &defaults);
-    config.path_defaults.apply(&settings);
+    judge.read_defaults(&defaults, &mut config);
     for entry in judge.section(entries, "paths") {
         judge.read_path(entry, &mut config);
     }
+    if is_built_in && config.paths.is_empty() {
+        config.paths.set_others(config.path_defaults.clone());
+        judge.old_paths.add(ALL_OTHERS, &Settings::default());
+    }
+    judge.take_old_users(&settings, &mut config);
     config
 }
 
@@ -74,6 +93,12 @@ struct Given {
 struct Judge<'a> {
     report: &'a mut Report,
     notices: &'a mut Notices,
+    /// Where digest authentication is asked for.
+    digest: Option<Place>,
+    /// What the paths say of users in the old way.
+    old_paths: OldPaths,
+    /// The first key that does so.
+    old_key: Option<(&'static str, Place)>,
 }
 
 impl Judge<'_> {
@@ -100,6 +125,13 @@ impl Judge<'_> {
         self.map(&entry.value, &expected).unwrap_or(&[])
     }
 
+    fn read_defaults(&mut self, entries: &[Entry], config: &mut Config) {
+        let (settings, _) = self.read(&Scope::path("pathDefaults"), entries);
+        config.path_defaults.apply(&settings);
+        self.old_paths.set_defaults(&settings);
+        self.refuse_hashed(entries);
+    }
+
     fn read_path(&mut self, entry: &Entry, config: &mut Config) {
         let Some(entries) = self.map(&entry.value, "a map of the path's keys, or nothing") else {
             return;
@@ -111,6 +143,56 @@ impl Judge<'_> {
             let text = || format!("path {}: expected {expected}", quoted(&entry.key));
             self.report.add(&entry.place, text);
         }
+        self.refuse_hashed(entries);
+        if let Some(lone) = self.old_paths.add(&entry.key, &settings) {
+            let text = || format!("{lone}: a password without the name of a user locks nothing");
+            self.report.add(&entry.place, text);
+        }
+    }
+
+    /// What is wrong with users and their authentication beside the types of values.
+    fn check_users(&mut self, entries: &[Entry], settings: &Settings, config: &Config) {
+        let methods = ["rtspAuthMethods", "authMethods"];
+        let is_given = |entry: &&Entry| methods.contains(&entry.key.as_str());
+        let given = entries.iter().rfind(is_given);
+        let place = given.map(|entry| told_at(entry).clone());
+        if let (Some(Value::List(words)), Some(place)) = (settings.value(methods[0]), &place)
+            && words.is_empty()
+        {
+            let text = || "rtspAuthMethods: expected basic, digest or both".to_owned();
+            self.report.add(place, text);
+        }
+        let has_digest =
+            config.rtsp.enabled && config.rtsp.auth_methods.contains(&AuthMethod::Digest);
+        self.digest = place.filter(|_| has_digest);
+        if let Some(entry) = entries.iter().find(|entry| entry.key == users::USERS) {
+            users::check(&entry.value, self.report);
+            if let Some(digest) = &self.digest {
+                users::refuse_hashed_users(&entry.value, digest, self.report);
+            }
+        }
+    }
+
+    /// Refuses hashes among the keys of a path that digest authentication cannot use.
+    fn refuse_hashed(&mut self, entries: &[Entry]) {
+        if let Some(digest) = &self.digest {
+            users::refuse_hashed(entries, old_access::CREDENTIALS, digest, self.report);
+        }
+    }
+
+    /// Makes users of what the paths say in the old way, if any does.
+    fn take_old_users(&mut self, settings: &Settings, config: &mut Config) {
+        let Some((old_key, place)) = &self.old_key else {
+            return;
+        };
+        let key = Table::global().find(users::USERS);
+        let given = key.zip(settings.value(users::USERS));
+        if given.is_some_and(|(key, value)| !key.is_default(value)) {
+            self.report.add(place, || {
+                format!("{old_key} and {} cannot be used together", users::USERS)
+            });
+        }
+        config.access.users = std::mem::take(&mut self.old_paths).into_users();
     }
 
     /// Reads the keys of one map, and gives back those that belong into `pathDefaults`.
@@ -203,6 +285,12 @@ impl Judge<'_> {
                 self.notices.not_built(&scope.prefix, name, &given.place);
             }
             Status::BuiltExcept(words) => self.note_words(scope, given, words),
+            Status::BecomesUsers if !given.key.is_default(&given.value) => {
+                let (key, place) = (given.key.name, &given.place);
+                self.notices
+                    .deprecated(&scope.prefix, key, users::USERS, place);
+                self.old_key.get_or_insert_with(|| (key, place.clone()));
+            }
             _ => {}
         }
     }
@@ -248,11 +336,15 @@ impl Judge<'_> {
 }
 
 /// Whether the value is what the key has without it: nothing, or the empty text of a key whose
-/// default is that.
+/// default is that. Not so where that would say less than was meant: a list that is not empty by
+/// default may have been meant to be, and an old key of a path takes back that of `pathDefaults`.
 fn asks_nothing(key: &Key, value: &Node) -> bool {
     match &value.content {
-        Content::Null => true,
-        Content::Text(text) => text.is_empty() && key.default.is_empty(),
+        Content::Null => !matches!(key.kind, Kind::Records(_)) || key.default.is_empty(),
+        Content::Text(text) => {
+            let is_old = key.status == Status::BecomesUsers;
+            text.is_empty() && key.default.is_empty() && !is_old
+        }
         _ => false,
     }
 }

@@ -167,28 +167,14 @@ fn a_variable_with_a_wrong_value_is_named_as_the_place() {
 fn no_lock_is_lost_in_the_environment() {
     for (name, value) in [
         ("MTX_AUTHMETHOD", "jwt"),
-        ("MTX_AUTHINTERNALUSERS", ""),
-        ("MTX_AUTHINTERNALUSERS_0_USER", "alice"),
-        ("MTX_AUTHINTERNALUSERS_0_PERMISSIONS_2_PATH", "mine"),
-        ("MTX_AUTHINTERNALUSERS_2_USER", "bob"),
-        ("MTX_AUTHINTERNALUSERS_0_IPS", "10.0.0.0/8,192.168.0.0/16"),
         ("MTX_RTSPENCRYPTION", "strict"),
-        ("MTX_PATHS_CAM1_READUSER", "alice"),
-        ("MTX_PATHDEFAULTS_PUBLISHIPS", "10.0.0.0/8"),
         ("RTSP_AUTHMETHOD", "http"),
-        ("RTSP_PATHS_CAM1_READPASS", "secret"),
     ] {
         let error = refusal(&[(name, value)]);
         assert!(error.starts_with(&format!("{name}: ")), "{name}: {error}");
         assert!(error.contains("refusing to start open"), "{name}: {error}");
     }
     assert!(refusal(&[("MTX_CONFKEY", "key")]).contains("encrypted configuration files"));
-    // What says the default again locks nothing.
-    let same = [
-        ("MTX_AUTHINTERNALUSERS_0_USER", "any"),
-        ("MTX_AUTHINTERNALUSERS_1_IPS", "::1,127.0.0.1"),
-    ];
-    assert!(with_env(FILE, &same).is_ok());
 }
 
 #[test]

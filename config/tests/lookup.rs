@@ -55,3 +55,16 @@ fn an_expression_matches_anywhere_unless_it_is_anchored() {
     assert!(config.path("cam1").is_some());
     assert!(config.path("cup").is_none());
 }
+
+#[test]
+fn the_groups_of_the_expression_that_serves_a_name_are_known() {
+    let config = config(
+        "paths:\n  ~^live/(.+)/(\\d+)?x?$:\n  ~^live/one/(.)$:\n  live/exact/1:\n  all_others:\n",
+    );
+    assert_eq!(config.paths.groups("live/a/b/42"), ["a/b", "42"]);
+    assert_eq!(config.paths.groups("live/a/x"), ["a", ""]);
+    // The first in sorted order, as for the entry itself.
+    assert_eq!(config.paths.groups("live/one/7"), ["one", "7"]);
+    assert!(config.paths.groups("live/exact/1").is_empty());
+    assert!(config.paths.groups("other").is_empty());
+}

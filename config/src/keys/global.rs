@@ -28,12 +28,15 @@ const CONTROL_ACTIONS: &str = "[{action: api}, {action: metrics}, {action: pprof
 
 const ACTIONS: Kind = Kind::Choice(&["publish", "read", "playback", "api", "metrics", "pprof"]);
 
-const PERMISSION: &[Field] = &[field("action", ACTIONS, ""), field("path", TEXT, "")];
+const PERMISSION: &[Field] = &[
+    field("action", ACTIONS, ""),
+    field("path", Kind::PathRule, ""),
+];
 
 /// `user` has no default here: a user without a name is not the user `any`.
 const USER: &[Field] = &[
-    field("user", TEXT, ""),
-    field("pass", TEXT, ""),
+    field("user", Kind::Credential, ""),
+    field("pass", Kind::Credential, ""),
     field("ips", Kind::Networks, ""),
     field("permissions", Kind::Records(PERMISSION), ""),
 ];
@@ -118,12 +121,7 @@ pub(crate) const GLOBAL: &[Key] = &[
         "internal",
         RESTRICTS,
     ),
-    key(
-        "authInternalUsers",
-        Kind::Records(USER),
-        OPEN_TO_ALL,
-        RESTRICTS,
-    ),
+    key("authInternalUsers", Kind::Records(USER), OPEN_TO_ALL, Built),
     key("authHTTPAddress", TEXT, "", RESTRICTS),
     key("externalAuthenticationURL", TEXT, "", RESTRICTS),
     key("authHTTPFingerprint", TEXT, "", RESTRICTS),
@@ -218,7 +216,7 @@ pub(crate) const GLOBAL: &[Key] = &[
         "rtspAuthMethods",
         Kind::Choices(&["basic", "digest"]),
         "basic",
-        RESTRICTS,
+        Built,
     ),
     key("rtspTrustedProxies", Kind::Networks, "", NotBuilt),
     key(

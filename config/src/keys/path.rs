@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use super::Status::{Becomes, Built, BuiltExcept, Gone, Inverted, NotBuilt};
-use super::{
-    DAY, DECIMAL, ENCRYPTS, Key, RECORD_FORMAT, RESTRICTS, SIZE, SPAN, SWITCH, TEXT, WHOLE, key,
-};
+use super::Status::{Becomes, BecomesUsers, Built, BuiltExcept, Gone, Inverted, NotBuilt};
+use super::{DAY, DECIMAL, ENCRYPTS, Key, RECORD_FORMAT, SIZE, SPAN, SWITCH, TEXT, WHOLE, key};
 use crate::kind::{Field, Kind, field};
 
 const TRACK: &[Field] = &[
@@ -73,12 +71,12 @@ pub(crate) const PATH: &[Key] = &[
     key("recordMaxPartSize", SIZE, "50M", NotBuilt),
     key("recordSegmentDuration", SPAN, "1h", NotBuilt),
     key("recordDeleteAfter", SPAN, "1d", NotBuilt),
-    key("publishUser", TEXT, "", RESTRICTS),
-    key("publishPass", TEXT, "", RESTRICTS),
-    key("publishIPs", Kind::Networks, "", RESTRICTS),
-    key("readUser", TEXT, "", RESTRICTS),
-    key("readPass", TEXT, "", RESTRICTS),
-    key("readIPs", Kind::Networks, "", RESTRICTS),
+    key("publishUser", Kind::Credential, "", BecomesUsers),
+    key("publishPass", Kind::Credential, "", BecomesUsers),
+    key("publishIPs", Kind::Networks, "", BecomesUsers),
+    key("readUser", Kind::Credential, "", BecomesUsers),
+    key("readPass", Kind::Credential, "", BecomesUsers),
+    key("readIPs", Kind::Networks, "", BecomesUsers),
     key("overridePublisher", SWITCH, "true", Built),
     key(
         "disablePublisherOverride",

@@ -1,21 +1,15 @@
 //! Admission: the one place that decides who may publish or read. It is asked, asynchronously, before every publish and
 //! read, so that a decision may take its time without holding up anybody else.
 //!
-//! Today everybody may. A configuration that asks for less is refused when it is loaded, so no server that was meant to be
-//! closed stands open.
+//! Who the configuration admits without credentials is admitted; credentials are not looked at yet, so everybody else is
+//! refused.
 
 use std::net::SocketAddr;
 
-use crate::path::PathName;
+pub use shardcast_config::Action;
+use shardcast_config::{Config, UserName};
 
-/// What a peer wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// To publish.
-    Publish,
-    /// To read.
-    Read,
-}
+use crate::path::PathName;
 
 /// Who wants what.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +29,21 @@ pub struct AdmitRequest<'a> {
 pub enum Decision {
     /// It may.
     Admitted,
+    /// It may not.
+    Refused,
 }
 
 /// Decides.
-pub async fn admit(request: AdmitRequest<'_>) -> Decision {
-    let AdmitRequest {
-        action: Action::Publish | Action::Read,
-        ..
-    } = request;
-    Decision::Admitted
+pub async fn admit(config: &Config, request: AdmitRequest<'_>) -> Decision {
+    let name = request.path.as_str();
+    let entry = config.paths.find(name).map(|(entry, _)| entry);
+    let mut users = config.access.users.iter();
+    let is_admitted = users.any(|user| {
+        user.name == UserName::Any && user.may(request.action, name, entry, request.peer.ip())
+    });
+    if is_admitted {
+        Decision::Admitted
+    } else {
+        Decision::Refused
+    }
 }

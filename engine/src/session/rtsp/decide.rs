@@ -197,8 +197,10 @@ impl<T: Transport> Connection<T> {
             query: &target.query,
             peer: self.session.peer,
         };
-        match admit(request).await {
+        let config = self.shard.server.config.load_full();
+        match admit(&config, request).await {
             Decision::Admitted => Ok(()),
+            Decision::Refused => Err(StatusCode::UNAUTHORIZED),
         }
     }
 
