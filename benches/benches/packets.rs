@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use rtc_shared::marshal::Unmarshal;
-use shardcast::ingest::Publication;
+use shardcast::ingest::{Opening, Publication};
 use shardcast::stream::{
-    Batch, BatchBuilder, PacketFlags, StreamClock, StreamInfo, TrackBase, WIRE_HEADER_BYTES,
+    Batch, BatchBuilder, PacketFlags, Standing, StreamClock, StreamInfo, TrackBase,
+    WIRE_HEADER_BYTES,
 };
 use shardcast_benches::synthetic::{SDP, Source};
 use shardcast_benches::thread_time::ThreadTime;
@@ -216,7 +217,7 @@ impl Building {
             shape,
             builder: BatchBuilder::new(0),
             clock: StreamClock::begin(&info, &[base]),
-            read_at: base.at,
+            read_at: base.standing.at,
         }
     }
 
@@ -244,8 +245,15 @@ impl Publisher {
         let (info, base) = stream();
         Self {
             reader: MessageReader::new(Limits::default()),
-            publication: Publication::new(info, &[base], 0, BATCH_BYTES_MAX),
-            read_at: base.at,
+            publication: Publication::new(&Opening {
+                published: &info,
+                info: info.clone(),
+                bases: &[base],
+                first_sequence: 0,
+                takes_over_at: None,
+                batch_bytes_max: BATCH_BYTES_MAX,
+            }),
+            read_at: base.standing.at,
         }
     }
 
@@ -253,7 +261,7 @@ impl Publisher {
     fn ingest(&mut self, shape: Shape, chunk: &mut BytesMut) -> Batch {
         for frame in chunk.chunks_exact_mut(shape.packet_bytes) {
             let taken = self.publication.handle_rtp(0, frame, self.read_at);
-            debug_assert_eq!(taken, Ok(()));
+            debug_assert_eq!(taken, Ok(true));
         }
         self.close(chunk)
     }
@@ -264,7 +272,7 @@ impl Publisher {
         while let Ok(Parsed::Frame { consumed, .. }) = self.reader.poll(&chunk[at..]) {
             let frame = &mut chunk[at..at + consumed];
             let taken = self.publication.handle_rtp(0, frame, self.read_at);
-            debug_assert_eq!(taken, Ok(()));
+            debug_assert_eq!(taken, Ok(true));
             at += consumed;
         }
         self.close(chunk)
@@ -284,9 +292,7 @@ fn stream() -> (Arc<StreamInfo>, TrackBase) {
     let tracks = tracks.expect("the made-up description is SDP");
     let base = TrackBase {
         ssrc: Ssrc(7),
-        sequence: SequenceNumber(0),
-        timestamp: RtpTimestamp(0),
-        at: Instant::now(),
+        standing: Standing::begin(SequenceNumber(0), RtpTimestamp(0), Instant::now()),
         ntp: NtpTime::default(),
     };
     (Arc::new(StreamInfo::new(tracks, "packets")), base)

@@ -27,6 +27,8 @@ pub struct PathConfig {
     pub max_readers: Option<NonZeroUsize>,
     /// `overridePublisher`: a new publisher closes the one that is there, else it is refused.
     pub override_publisher: bool,
+    /// `publisherGrace`: readers wait so long for a lost publisher to return.
+    pub publisher_grace: Duration,
     /// `logBytes`: memory of the path's log on one shard.
     pub log_bytes: usize,
     /// `logAge`: age of the path's log on one shard.
@@ -77,6 +79,7 @@ impl Default for PathConfig {
             source: Source::Publisher,
             max_readers: None,
             override_publisher: true,
+            publisher_grace: Duration::ZERO,
             log_bytes: 32 << 20,
             log_age: Duration::from_secs(30),
             slow_reader: SlowReader::DropToKeyFrame,
@@ -99,6 +102,7 @@ impl PathConfig {
         }
         settings.optional_count("maxReaders", &mut self.max_readers);
         settings.switch("overridePublisher", &mut self.override_publisher);
+        settings.duration("publisherGrace", &mut self.publisher_grace);
         settings.count("logBytes", &mut self.log_bytes);
         settings.duration("logAge", &mut self.log_age);
         settings.choice(

@@ -77,6 +77,7 @@ fn every_built_key_of_the_reference_configuration_has_effect() {
         ("maxReaders", "1"),
         ("overridePublisher", "no"),
         ("logBytes", "1M"),
+        ("publisherGrace", "1s"),
         ("logAge", "1s"),
         ("readerQueueBytes", "1M"),
         ("readerQueueAge", "1s"),

@@ -62,6 +62,13 @@ pub enum Event {
         /// Number and codecs of its tracks.
         tracks: String,
     },
+    /// A stream has lost its publisher; its readers wait for another one.
+    PathWaiting {
+        /// The path.
+        path: PathName,
+        /// How long.
+        grace: Duration,
+    },
     /// A stream has ended.
     PathGone {
         /// The path.

@@ -29,6 +29,9 @@ fn write(event: &Event) {
         Event::PathAvailable { path, tracks, .. } => {
             tracing::info!("[path {path}] stream is available and online, {tracks}");
         }
+        Event::PathWaiting { path, grace } => {
+            tracing::info!("[path {path}] the publisher was lost, waiting {grace:?} for another");
+        }
         Event::PathGone { path, reason } => {
             tracing::info!("[path {path}] stream is no longer available: {reason}");
         }

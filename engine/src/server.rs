@@ -237,7 +237,7 @@ impl Node for EngineNode {
     /// Publishers end; with them their streams, whose readers are given the rest and then closed.
     async fn drain(self: Rc<Self>) {
         self.stop_accepting.cancel();
-        self.shard.sessions.begin_drain();
+        self.shard.begin_drain();
         self.shard.sessions.drained().await;
     }
 }

@@ -208,7 +208,12 @@ pub(crate) const PATH: &[Key] = &[
         Built,
     ),
     key("logAge", Kind::Span(LOG_AGE_MIN, DAY), "30s", Built),
-    key("publisherGrace", SPAN, "0s", NotBuilt),
+    key(
+        "publisherGrace",
+        Kind::Span(Duration::ZERO, DAY),
+        "0s",
+        Built,
+    ),
     key(
         "slowReader",
         Kind::Choice(SLOW_READER),

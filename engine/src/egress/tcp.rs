@@ -245,7 +245,7 @@ fn wire_headers(packets: &[(usize, &Packet, u8)]) -> Bytes {
 mod tests {
     use super::*;
     use crate::fanout::{SlowReaderPolicy, Start};
-    use crate::stream::{BatchBuilder, PacketFlags, StartPoint, StreamClock, StreamInfo};
+    use crate::stream::{BatchBuilder, PacketFlags, Standing, StartPoint, StreamClock, StreamInfo};
     use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp, SequenceNumber};
     use std::sync::Arc;
     use std::time::Duration;
@@ -318,9 +318,7 @@ mod tests {
         let mut log = log();
         let base = |ssrc| TrackBase {
             ssrc: Ssrc(ssrc),
-            sequence: SequenceNumber(0),
-            timestamp: RtpTimestamp(0),
-            at: Instant::now(),
+            standing: Standing::begin(SequenceNumber(0), RtpTimestamp(0), Instant::now()),
             ntp: NtpTime(1 << 32),
         };
         let begin = [base(7), base(8)];

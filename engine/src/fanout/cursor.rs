@@ -241,6 +241,8 @@ impl Cursor {
                     .checked_sub(1)
                     .and_then(|before| log.entry(before))
                     .is_none_or(|before| !before.open_after)
+                    // A unit that was left open, by a publisher that was lost, ends where the next one begins.
+                    || log.begins_unit(Position { entry: *number, packet: 0 })
             };
             if let Some(entry) = (from.max(log.tail())..=log.head()).find(begins) {
                 self.place = Place::At(Position { entry, packet: 0 });

@@ -1,19 +1,23 @@
 //! One publisher's tracks, its numbering and its open batch.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use shardcast_protocol::codec::AccessUnitTracker;
+use shardcast_protocol::codec;
 use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
-use shardcast_protocol::container::rtp::{ClockMap, HeaderView, HeaderViewMut, NtpTime};
-use shardcast_protocol::sdp::TrackDescription;
+use shardcast_protocol::container::rtp::{ClockMap, HeaderView, NtpTime, RtpTimestamp};
 
+use super::door::TrackDoor;
 use crate::event::RefusedPacket;
 use crate::stream::{
-    Batch, BatchBuilder, Numbering, PacketFlags, StartPoint, StreamClock, StreamInfo, TrackBase,
+    Batch, BatchBuilder, PacketFlags, StartPoint, StreamClock, StreamInfo, TrackBase,
     WIRE_HEADER_BYTES, wire_report,
 };
+
+/// Readers are told the clock so often, by the publisher's reports or by ours. RFC 3550 section 6.2 has 5 s as least for
+/// small sessions; gortsplib's servers, which players know, take 10.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a publisher sends, on its way into batches.
 #[derive(Debug)]
@@ -29,40 +33,51 @@ pub struct Publication {
     is_unit_complete: bool,
 }
 
+/// With what a publication begins.
 #[derive(Debug)]
-struct TrackDoor {
-    numbering: Numbering,
-    tracker: AccessUnitTracker,
-    /// Batch and index of the first packet of the access unit under way.
-    unit_start: (u64, u32),
+pub struct Opening<'a> {
+    /// The stream, as its readers know it.
+    pub info: Arc<StreamInfo>,
+    /// The same tracks as the publisher has announced them.
+    pub published: &'a StreamInfo,
+    /// Where each track's numbering stands.
+    pub bases: &'a [TrackBase],
+    /// Number of the first batch.
+    pub first_sequence: u64,
+    /// When another publisher's stream is gone on with, if that is so: readers are in the middle of it.
+    pub takes_over_at: Option<Instant>,
+    /// A batch closes at this size.
+    pub batch_bytes_max: usize,
 }
 
 impl Publication {
-    /// Goes on from `bases`, one per track; the first batch carries `first_sequence`.
+    /// Goes on from where the opening says.
     #[must_use]
-    pub fn new(
-        info: Arc<StreamInfo>,
-        bases: &[TrackBase],
-        first_sequence: u64,
-        batch_bytes_max: usize,
-    ) -> Self {
-        let door = |(track, base): (&TrackDescription, &TrackBase)| TrackDoor {
-            numbering: Numbering::new(*base, track.clock_rate),
-            tracker: track.access_unit_tracker(),
-            unit_start: (first_sequence, 0),
-        };
+    pub fn new(opening: &Opening<'_>) -> Self {
+        let Opening { info, bases, .. } = opening;
+        let unit_start = (opening.first_sequence, 0);
+        let described = info.tracks().iter().zip(opening.published.tracks());
+        let doors = described
+            .zip(*bases)
+            .map(|((ours, theirs), base)| TrackDoor::new(*base, ours, theirs, unit_start));
+        let mut tracks: Vec<_> = doors.collect();
+        if let (Some(now), Some(leading)) = (opening.takes_over_at, tracks.get_mut(info.leading()))
+        {
+            leading.wait_for_start(now);
+        }
         Self {
-            tracks: info.tracks().iter().zip(bases).map(door).collect(),
-            clock: StreamClock::begin(&info, bases),
+            tracks,
+            clock: StreamClock::begin(info, bases),
             ntp_offset: None,
-            builder: BatchBuilder::new(first_sequence),
-            batch_bytes_max,
+            builder: BatchBuilder::new(opening.first_sequence),
+            batch_bytes_max: opening.batch_bytes_max,
             is_unit_complete: false,
-            info,
+            info: info.clone(),
         }
     }
 
-    /// Takes an RTP packet in its wire frame, which is rewritten in place. The memory follows in [`Self::hold`].
+    /// Takes an RTP packet in its wire frame, which is rewritten in place. The memory follows in [`Self::hold`], if the packet
+    /// is part of the stream: `false` says that it is left out, because the publisher takes over and has still to begin.
     ///
     /// # Errors
     /// Why the packet is refused: the frame is then not part of the batch.
@@ -71,7 +86,7 @@ impl Publication {
         track: usize,
         frame: &mut [u8],
         now: Instant,
-    ) -> Result<(), RefusedPacket> {
+    ) -> Result<bool, RefusedPacket> {
         let door = self
             .tracks
             .get_mut(track)
@@ -80,29 +95,24 @@ impl Publication {
             .get_mut(WIRE_HEADER_BYTES..)
             .ok_or(RefusedPacket::Malformed)?;
         let header = HeaderView::parse(packet).map_err(|_error| RefusedPacket::Malformed)?;
-        let (sequence, timestamp) = door
-            .numbering
-            .map(&header, now)
-            .ok_or(RefusedPacket::OtherSource)?;
-        let unit =
-            door.tracker
-                .handle_packet(header.timestamp(), header.marker(), header.payload());
-        let unit = unit.map_err(|_too_large| RefusedPacket::AccessUnitTooLarge)?;
-        let mut header = HeaderViewMut::parse(packet).map_err(|_error| RefusedPacket::Malformed)?;
-        header.set_ssrc(door.numbering.ssrc());
-        header.set_sequence_number(sequence);
-        header.set_timestamp(timestamp);
+        let Some(unit) = door.inspect(&header, now)? else {
+            return Ok(false);
+        };
+        let numbers = door.number(&header, now);
+        let written = numbers.write(packet);
+        written.map_err(|_error| RefusedPacket::Malformed)?;
         self.note_unit(track, unit);
         if let (Some(channel), Ok(rtp_channel)) = (frame.get_mut(1), u8::try_from(2 * track)) {
             *channel = rtp_channel;
         }
         self.note(track, frame.len(), flags_of(unit), now);
-        Ok(())
+        self.report_if_due(track, numbers.timestamp, now);
+        Ok(true)
     }
 
     /// Takes a compound RTCP packet. From a sender report the stream's clock is set, and readers are told by a report of our
-    /// own, which becomes part of the stream here; all memory of packets before it must have been handed in. The rest of
-    /// RTCP is between the publisher and us: its goodbye above all, for another publisher may go on with the stream.
+    /// own, which becomes part of the stream here. The rest of RTCP is between the publisher and us: its goodbye above all,
+    /// for another publisher may go on with the stream.
     ///
     /// # Errors
     /// Why the packet is refused.
@@ -142,17 +152,40 @@ impl Publication {
                 ..clock.begin
             });
         }
+        self.report(track, ntp, rtp, now);
+        Ok(())
+    }
+
+    /// The publisher's reports are told when they come; one that sends none is told for.
+    fn report_if_due(&mut self, track: usize, rtp: RtpTimestamp, now: Instant) {
+        let Some(door) = self.tracks.get_mut(track) else {
+            return;
+        };
+        let due = *door.report_due.get_or_insert(now + REPORT_INTERVAL);
+        if now >= due
+            && let Some(ntp) = self.clock.ntp(track, rtp)
+        {
+            self.report(track, ntp, rtp, now);
+        }
+    }
+
+    /// Tells the readers that `track` stands at `rtp` at the time `ntp`.
+    fn report(&mut self, track: usize, ntp: NtpTime, rtp: RtpTimestamp, now: Instant) {
+        let Some(door) = self.tracks.get_mut(track) else {
+            return;
+        };
+        door.report_due = Some(now + REPORT_INTERVAL);
+        let standing = door.numbering.standing();
         let report = SenderReport {
             ssrc: door.numbering.ssrc(),
             ntp,
             rtp_timestamp: rtp,
-            ..report
+            packet_count: standing.packets,
+            octet_count: standing.octets,
         };
-        if let Some(wire) = wire_report(track, &report) {
-            self.note(track, wire.len(), PacketFlags::RTCP, now);
-            self.builder.hold(wire);
+        if let (Some(wire), Ok(track)) = (wire_report(track, &report), u8::try_from(track)) {
+            self.builder.insert(wire, track, PacketFlags::RTCP, now);
         }
-        Ok(())
     }
 
     /// Takes the memory of the frames that were let in, in order.
@@ -181,11 +214,14 @@ impl Publication {
     /// Closes the open batch; nothing if it is empty.
     pub fn close_batch(&mut self) -> Option<Batch> {
         self.is_unit_complete = false;
+        for (track, door) in self.tracks.iter().enumerate() {
+            self.clock.note_standing(track, door.numbering.standing());
+        }
         self.builder.close(self.clock.clone())
     }
 
     /// Notes begin, end and start point of an access unit; only those of the leading track matter to batches.
-    fn note_unit(&mut self, track: usize, unit: shardcast_protocol::codec::PacketFlags) {
+    fn note_unit(&mut self, track: usize, unit: codec::PacketFlags) {
         let here = (
             self.builder.sequence(),
             u32::try_from(self.builder.packets()).unwrap_or(u32::MAX),
@@ -215,7 +251,7 @@ impl Publication {
     }
 }
 
-fn flags_of(unit: shardcast_protocol::codec::PacketFlags) -> PacketFlags {
+fn flags_of(unit: codec::PacketFlags) -> PacketFlags {
     let set = [
         (unit.au_start, PacketFlags::AU_START),
         (unit.au_end, PacketFlags::AU_END),
@@ -228,28 +264,44 @@ fn flags_of(unit: shardcast_protocol::codec::PacketFlags) -> PacketFlags {
 
 #[cfg(test)]
 mod tests {
+    use super::super::door::TAKEOVER_WAIT_MAX;
     use super::*;
-    use shardcast_protocol::container::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
+    use crate::stream::Standing;
+    use shardcast_protocol::container::rtp::{SequenceNumber, Ssrc};
 
     const SPS: &[u8] = &[0x67, 1, 2, 3];
     const IDR: &[u8] = &[0x65, 0x88, 1, 2];
     const P: &[u8] = &[0x41, 0x9a, 1, 2];
 
-    fn publication() -> Publication {
-        let sdp =
-            "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 0 RTP/AVP 0\r\n";
+    const SDP: &str =
+        "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 0 RTP/AVP 0\r\n";
+
+    fn info(sdp: &str) -> Arc<StreamInfo> {
         let tracks = shardcast_protocol::sdp::parse(sdp.as_bytes())
             .and_then(|sdp| shardcast_protocol::sdp::tracks(&sdp));
-        let info = Arc::new(StreamInfo::new(tracks.unwrap(), "test"));
+        Arc::new(StreamInfo::new(tracks.unwrap(), "test"))
+    }
+
+    fn publication() -> Publication {
+        open(&info(SDP), None)
+    }
+
+    fn open(published: &StreamInfo, takes_over_at: Option<Instant>) -> Publication {
+        let info = info(SDP);
         let base = |ssrc| TrackBase {
             ssrc: Ssrc(ssrc),
-            sequence: SequenceNumber(0),
-            timestamp: RtpTimestamp(0),
-            at: Instant::now(),
+            standing: Standing::begin(SequenceNumber(0), RtpTimestamp(0), Instant::now()),
             ntp: NtpTime::default(),
         };
         let bases = [base(7), base(8)];
-        Publication::new(info, &bases, 100, 10_000)
+        Publication::new(&Opening {
+            published,
+            info,
+            bases: &bases,
+            first_sequence: 100,
+            takes_over_at,
+            batch_bytes_max: 10_000,
+        })
     }
 
     fn frame(sequence: u16, timestamp: u32, marker: bool, payload: &[u8]) -> BytesMut {
@@ -275,8 +327,9 @@ mod tests {
         track: usize,
         mut frame: BytesMut,
     ) -> Result<(), RefusedPacket> {
-        publication.handle_rtp(track, &mut frame, Instant::now())?;
-        publication.hold(frame);
+        if publication.handle_rtp(track, &mut frame, Instant::now())? {
+            publication.hold(frame);
+        }
         Ok(())
     }
 
@@ -404,5 +457,83 @@ mod tests {
             video.ntp.0.cast_signed() < 60 << 32,
             "the stream began at NTP 0 here"
         );
+    }
+
+    /// Sequence number and payload type of each packet of a track.
+    fn numbers(batch: &Batch, track: u8) -> Vec<(u16, u8)> {
+        let packets = batch.packets.iter().filter(|packet| packet.track == track);
+        let media = packets.filter(|packet| !packet.flags.has(PacketFlags::RTCP));
+        media
+            .map(|packet| {
+                let header = HeaderView::parse(&batch.packet_bytes(packet)[4..]).unwrap();
+                (header.sequence_number().0, header.payload_type().value())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_publisher_that_takes_over_begins_at_a_start_point_and_its_sound_at_once() {
+        let mut publication = open(&info(SDP), Some(Instant::now()));
+        take(&mut publication, 0, frame(70, 0, true, P)).unwrap();
+        take(&mut publication, 1, frame(40, 0, true, &[1])).unwrap();
+        take(&mut publication, 0, frame(71, 3000, true, P)).unwrap();
+        take(&mut publication, 0, frame(72, 6000, false, IDR)).unwrap();
+        take(&mut publication, 0, frame(73, 6000, true, &IDR[..3])).unwrap();
+        let batch = publication.close_batch().unwrap();
+        assert_eq!(numbers(&batch, 0), [(1, 96), (2, 96)]);
+        assert_eq!(numbers(&batch, 1).len(), 1);
+        assert!(batch.packets[1].flags.has(PacketFlags::AU_START));
+        assert_eq!(batch.own_start(), Some(1));
+    }
+
+    #[test]
+    fn without_a_start_point_a_publisher_that_takes_over_begins_at_an_access_unit_in_time() {
+        let begin = Instant::now();
+        let mut publication = open(&info(SDP), Some(begin));
+        let late = begin + TAKEOVER_WAIT_MAX;
+        for (number, at, expected) in [(1, begin, false), (2, late, false), (3, late, true)] {
+            let timestamp = u32::from(number == 3) * 3000;
+            let mut frame = frame(number, timestamp, number == 3, &P[..2]);
+            let taken = publication.handle_rtp(0, &mut frame, at);
+            assert_eq!(taken, Ok(expected), "packet {number}");
+        }
+    }
+
+    #[test]
+    fn payload_types_become_those_that_the_readers_know() {
+        let mut publication = open(&info(&SDP.replace("96", "105")), None);
+        let mut frame = frame(1, 0, true, IDR);
+        frame[5] = 0x80 | 105;
+        take(&mut publication, 0, frame).unwrap();
+        let batch = publication.close_batch().unwrap();
+        assert_eq!(numbers(&batch, 0), [(1, 96)]);
+        assert!(batch.packets[0].flags.has(PacketFlags::AU_END));
+    }
+
+    #[test]
+    fn a_publisher_that_sends_no_reports_is_reported_for_in_intervals() {
+        let begin = Instant::now();
+        let mut publication = publication();
+        let mut reports = Vec::new();
+        for second in 0..25u16 {
+            let now = begin + Duration::from_secs(u64::from(second));
+            let mut frame = frame(second, u32::from(second) * 90_000, true, IDR);
+            assert_eq!(publication.handle_rtp(0, &mut frame, now), Ok(true));
+            publication.hold(frame);
+            let batch = publication.close_batch().unwrap();
+            let wires = batch
+                .packets
+                .iter()
+                .map(|packet| batch.packet_bytes(packet));
+            reports.extend(wires.filter_map(|wire| SenderReport::find(&wire[4..])));
+        }
+        let seconds: Vec<_> = reports.iter().map(|report| report.ntp.0 >> 32).collect();
+        assert_eq!(seconds, [10, 20]);
+        let ticks = reports[1]
+            .rtp_timestamp
+            .distance_from(reports[0].rtp_timestamp);
+        assert_eq!(ticks, 900_000);
+        assert_eq!((reports[1].packet_count, reports[1].octet_count), (21, 84));
+        assert_eq!(reports[0].ssrc, Ssrc(7));
     }
 }

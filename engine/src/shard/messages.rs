@@ -195,6 +195,8 @@ pub struct PublishGrant {
     pub bases: Vec<TrackBase>,
     /// Number of its first batch.
     pub first_sequence: u64,
+    /// Another publisher's stream is gone on with: readers are in the middle of it.
+    pub takes_over: bool,
 }
 
 /// Why a session may not publish or read.

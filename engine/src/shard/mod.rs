@@ -16,7 +16,7 @@ mod sessions;
 mod shared;
 mod taker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -62,6 +62,8 @@ pub struct Shard {
 #[derive(Default)]
 struct State {
     owned: HashMap<PathId, OwnedPath>,
+    /// Those of them whose stream waits for a publisher; looked at by the sweep.
+    waiting: HashSet<PathId>,
     taken: HashMap<PathId, TakenPath>,
     asks: HashMap<AskId, Sender<Answer>>,
     last_ask: u64,
@@ -103,7 +105,8 @@ impl Shard {
             write: config.write_timeout,
         };
         shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
-            shard.sessions.sweep(timeouts).await;
+            let also = |now| shard.own_end_overdue(now);
+            shard.sessions.sweep(timeouts, also).await;
         });
         shard
     }
@@ -134,6 +137,12 @@ impl Shard {
             };
             self.server.events.publish(&event);
         }
+    }
+
+    /// Ends all that does not end by itself when the publishers have: sessions that do not play, and streams that wait.
+    pub fn begin_drain(&self) {
+        self.sessions.begin_drain();
+        self.own_drain();
     }
 
     /// A batch from another shard.

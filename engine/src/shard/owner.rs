@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use shardcast_config::PathConfig;
-use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc};
+use shardcast_protocol::container::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 use shardcast_runtime::ShardId;
 
 use super::{
@@ -17,9 +18,7 @@ use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
 use crate::path::{Occupancy, PathEntry, PathId, PublishRefusal, ReadRefusal, Seat};
 use crate::random::random_u32;
 use crate::session_id::SessionId;
-use crate::stream::{
-    Batch, Generation, Packet, PacketFlags, StreamInfo, TrackBase, WIRE_HEADER_BYTES,
-};
+use crate::stream::{Batch, Generation, Standing, StreamInfo, TrackBase, TrackClock};
 use crate::wall_clock::ntp_now;
 
 /// A path that this shard owns.
@@ -37,6 +36,8 @@ struct OwnedStream {
     /// The shards with readers, and the way to each.
     takers: HashMap<ShardId, MediaLink>,
     next_sequence: u64,
+    /// Its publisher was lost: until then another one can go on with it.
+    waits_until: Option<Instant>,
 }
 
 impl Shard {
@@ -85,16 +86,72 @@ impl Shard {
         }
     }
 
-    /// Ends the publisher's stream, if it is still the publisher.
+    /// Ends the publisher, if it is still that. Its stream ends with it, or waits for the next one.
     pub(super) fn own_unpublish(&self, path: PathId, publisher: SessionId, reason: EndReason) {
         let mut state = self.state.borrow_mut();
         let Some(owned) = state.owned.get_mut(&path) else {
             return;
         };
-        if owned.occupancy.unpublish(publisher) {
-            self.end_stream(owned, reason);
-            self.remove_if_empty(&mut state, path);
+        if !owned.occupancy.unpublish(publisher) {
+            return;
         }
+        let grace = self.grace(&owned.entry, reason);
+        match owned.stream.as_mut().filter(|_| !grace.is_zero()) {
+            Some(stream) => {
+                stream.waits_until = Some(shardcast_platform::now() + grace);
+                let path_name = owned.entry.name.clone();
+                state.waiting.insert(path);
+                self.server.events.publish(&Event::PathWaiting {
+                    path: path_name,
+                    grace,
+                });
+            }
+            None => {
+                self.end_stream(owned, reason);
+                self.remove_if_empty(&mut state, path);
+            }
+        }
+    }
+
+    /// How long a stream waits that has lost its publisher for this reason.
+    fn grace(&self, entry: &PathEntry, reason: EndReason) -> Duration {
+        if reason != EndReason::PublisherLost || self.sessions.is_draining() {
+            return Duration::ZERO;
+        }
+        let config = self.server.config.load();
+        let path = config.path(entry.name.as_str());
+        path.map_or(Duration::ZERO, |path| path.publisher_grace)
+    }
+
+    /// Ends the streams whose wait for a publisher is over.
+    pub(super) fn own_end_overdue(&self, now: Instant) {
+        let is_over = |stream: &OwnedStream| stream.is_overdue(now);
+        self.own_end_waiting(EndReason::PublisherLost, is_over);
+    }
+
+    /// The server is going down: nobody is waited for.
+    pub(super) fn own_drain(&self) {
+        self.own_end_waiting(EndReason::Shutdown, OwnedStream::is_waiting);
+    }
+
+    fn own_end_waiting(&self, reason: EndReason, is_over: impl Fn(&OwnedStream) -> bool) {
+        let mut state = self.state.borrow_mut();
+        let mut waiting = std::mem::take(&mut state.waiting);
+        waiting.retain(|path| {
+            let Some(owned) = state.owned.get_mut(path) else {
+                return false;
+            };
+            let Some(stream) = owned.stream.as_ref().filter(|stream| stream.is_waiting()) else {
+                return false;
+            };
+            if !is_over(stream) {
+                return true;
+            }
+            self.end_stream(owned, reason);
+            self.remove_if_empty(&mut state, *path);
+            false
+        });
+        state.waiting = waiting;
     }
 
     /// Ends a reader of this path.
@@ -200,37 +257,36 @@ impl Shard {
         info: Arc<StreamInfo>,
         config: &PathConfig,
     ) -> PublishGrant {
-        let goes_on = owned
-            .stream
-            .as_ref()
-            .is_some_and(|stream| stream.described.info.continues_as(&info));
-        if !goes_on {
-            self.end_stream(owned, EndReason::TracksChanged);
-            let tracks = info.summary();
-            owned.last_generation.0 += 1;
-            let begin = random_begin(&info);
-            let described = Described {
-                generation: owned.last_generation,
-                info,
-                begin,
-            };
-            owned.stream = Some(self.new_stream(described, config));
-            let path = owned.entry.name.clone();
-            self.server.events.publish(&Event::PathAvailable {
-                path,
-                publisher,
-                tracks,
-            });
-        }
+        let now = shardcast_platform::now();
+        let overdue = owned.stream.as_ref().is_some_and(|s| s.is_overdue(now));
         let stream = owned
             .stream
-            .as_ref()
-            .unwrap_or_else(|| unreachable!("a stream was just begun"));
-        PublishGrant {
-            described: stream.described.clone(),
-            bases: stream.bases(),
-            first_sequence: stream.next_sequence,
+            .as_mut()
+            .filter(|stream| !overdue && stream.described.info.continues_as(&info));
+        if let Some(stream) = stream {
+            return stream.go_on(&info);
         }
+        self.end_stream(
+            owned,
+            match overdue {
+                true => EndReason::PublisherLost,
+                false => EndReason::TracksChanged,
+            },
+        );
+        owned.last_generation.0 += 1;
+        let (path, tracks) = (owned.entry.name.clone(), info.summary());
+        let described = Described {
+            generation: owned.last_generation,
+            begin: random_begin(&info),
+            info,
+        };
+        let stream = owned.stream.insert(self.new_stream(described, config));
+        self.server.events.publish(&Event::PathAvailable {
+            path,
+            publisher,
+            tracks,
+        });
+        stream.grant()
     }
 
     fn new_stream(&self, described: Described, config: &PathConfig) -> OwnedStream {
@@ -241,6 +297,7 @@ impl Shard {
             log: SharedLog::new(log, self.context.poison()),
             takers: HashMap::new(),
             next_sequence: 0,
+            waits_until: None,
         }
     }
 
@@ -309,7 +366,7 @@ impl Shard {
         let is_empty = state
             .owned
             .get(&path)
-            .is_some_and(|owned| owned.occupancy.is_empty());
+            .is_some_and(|owned| owned.occupancy.is_empty() && owned.stream.is_none());
         if is_empty && let Some(owned) = state.owned.remove(&path) {
             self.server.directory.remove(&owned.entry);
             self.server.remove_load(self.id());
@@ -356,16 +413,46 @@ impl OwnedPath {
 }
 
 impl OwnedStream {
-    /// Where the numbering of each track stands: its last packet in the log, else its begin.
+    /// Another publisher of the same tracks.
+    fn go_on(&mut self, published: &StreamInfo) -> PublishGrant {
+        self.waits_until = None;
+        self.described.info = self.described.info.continued_by(published);
+        self.grant()
+    }
+
+    fn grant(&self) -> PublishGrant {
+        PublishGrant {
+            described: self.described.clone(),
+            bases: self.bases(),
+            first_sequence: self.next_sequence,
+            takes_over: self.next_sequence > 0,
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.waits_until.is_some()
+    }
+
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.waits_until.is_some_and(|until| now >= until)
+    }
+
+    /// Where the numbering of each track stands: after the log's newest batch, else at its begin.
     fn bases(&self) -> Vec<TrackBase> {
         let log = self.log.log.borrow();
-        let base = |(track, begin): (usize, &TrackBase)| {
-            let mut batches = log.batches_back();
-            batches
-                .find_map(|batch| base_after(batch, track, *begin))
-                .unwrap_or(*begin)
+        let begin = self.described.begin.iter();
+        let Some(newest) = log.newest() else {
+            return begin.copied().collect();
         };
-        self.described.begin.iter().enumerate().map(base).collect()
+        let clock = &newest.clock;
+        let base = |((track, begin), reached): ((usize, &TrackBase), &TrackClock)| TrackBase {
+            ssrc: begin.ssrc,
+            standing: reached.standing,
+            ntp: clock
+                .ntp(track, reached.standing.timestamp)
+                .unwrap_or(begin.ntp),
+        };
+        begin.enumerate().zip(&clock.tracks).map(base).collect()
     }
 }
 
@@ -374,28 +461,14 @@ fn random_begin(info: &StreamInfo) -> Arc<[TrackBase]> {
     let (at, ntp) = (shardcast_platform::now(), ntp_now());
     let base = |_track| TrackBase {
         ssrc: Ssrc(random_u32()),
-        sequence: SequenceNumber((random_u32() >> 16) as u16),
-        timestamp: RtpTimestamp(random_u32()),
-        at,
+        standing: Standing::begin(
+            SequenceNumber((random_u32() >> 16) as u16),
+            RtpTimestamp(random_u32()),
+            at,
+        ),
         ntp,
     };
     info.tracks().iter().map(base).collect()
-}
-
-/// Where a track's numbering stands after this batch, if it has packets of it.
-fn base_after(batch: &Batch, track: usize, begin: TrackBase) -> Option<TrackBase> {
-    let is_media = |packet: &&Packet| {
-        usize::from(packet.track) == track && !packet.flags.has(PacketFlags::RTCP)
-    };
-    let packet = batch.packets.iter().rev().find(is_media)?;
-    let header = HeaderView::parse(batch.packet_bytes(packet).get(WIRE_HEADER_BYTES..)?).ok()?;
-    Some(TrackBase {
-        ssrc: begin.ssrc,
-        sequence: header.sequence_number(),
-        timestamp: header.timestamp(),
-        at: batch.read_at,
-        ntp: batch.clock.ntp(track, header.timestamp())?,
-    })
 }
 
 pub(super) fn log_limits(config: &PathConfig) -> LogLimits {

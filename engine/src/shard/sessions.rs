@@ -259,13 +259,21 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions whose deadline has passed, for as long as the shard lives.
-    pub async fn sweep(&self, timeouts: Timeouts) {
+    /// The server is going down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+
+    /// Ends the sessions whose deadline has passed, for as long as the shard lives; `also` looks after other deadlines.
+    pub async fn sweep(&self, timeouts: Timeouts, also: impl Fn(Instant)) {
         let interval =
             (timeouts.read.min(timeouts.write) / 8).clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX);
         loop {
             shardcast_platform::sleep(interval).await;
-            self.end_overdue(shardcast_platform::now(), timeouts);
+            let now = shardcast_platform::now();
+            self.end_overdue(now, timeouts);
+            also(now);
         }
     }
 

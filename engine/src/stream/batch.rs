@@ -2,7 +2,8 @@
 //! packet). Built where the publisher's connection is, immutable from then on, shared by every shard.
 //!
 //! Invariants: packets lie in the image one after another without a gap; a packet never crosses a run; `start_points`
-//! are in order. The bytes are never copied on the way in: a run is a piece of the chunk that the socket was read into.
+//! are in order. The bytes are never copied on the way in: a run is a piece of the chunk that the socket was read into, or
+//! packets of our own between two of the publisher's.
 
 use std::time::Instant;
 
@@ -17,6 +18,9 @@ pub const WIRE_HEADER_BYTES: usize = 4;
 /// Pieces of memory that a batch may have; one with more is closed. Only packets that are taken out of the middle make a
 /// new piece, so an honest publisher has one or two.
 pub const RUNS_MAX: usize = 64;
+
+/// Pieces that one packet can add: the memory before it, packets of our own, itself, and a report of our own behind it.
+const PACKET_RUNS_MAX: usize = 4;
 
 /// What is known of a packet without looking at it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -125,6 +129,8 @@ pub struct BatchBuilder {
     /// Bytes of the noted packets, whether their memory has arrived or not.
     noted_bytes: usize,
     held_bytes: usize,
+    /// Packets of our own whose place in the image memory has not reached yet, with that place.
+    insertions: SmallVec<[(usize, BytesMut); 1]>,
     read_at: Option<Instant>,
     next_sequence: u64,
     /// Packets of the last batch: the next is likely of that size, so that its list is allocated once.
@@ -141,6 +147,7 @@ impl BatchBuilder {
             start_points: SmallVec::new(),
             noted_bytes: 0,
             held_bytes: 0,
+            insertions: SmallVec::new(),
             read_at: None,
             next_sequence: first_sequence,
             packets_expected: 16,
@@ -171,8 +178,31 @@ impl BatchBuilder {
         self.start_points.push(start);
     }
 
+    /// Notes a packet of our own with its memory, between packets whose memory may still follow.
+    pub fn insert(&mut self, packet: BytesMut, track: u8, flags: PacketFlags, now: Instant) {
+        let at = self.noted_bytes;
+        self.note(packet.len(), track, flags, now);
+        match self.insertions.last_mut() {
+            Some((begin, inserted)) if *begin + inserted.len() == at => inserted.unsplit(packet),
+            _ => self.insertions.push((at, packet)),
+        }
+    }
+
     /// Takes the memory of packets noted before. Memory that follows the last run's stays one run.
-    pub fn hold(&mut self, memory: BytesMut) {
+    pub fn hold(&mut self, mut memory: BytesMut) {
+        while let Some((at, _)) = self.insertions.first() {
+            let before = at.saturating_sub(self.held_bytes);
+            if before > memory.len() {
+                break;
+            }
+            self.push_run(memory.split_to(before));
+            let (_, inserted) = self.insertions.remove(0);
+            self.push_run(inserted);
+        }
+        self.push_run(memory);
+    }
+
+    fn push_run(&mut self, memory: BytesMut) {
         if memory.is_empty() {
             return;
         }
@@ -192,7 +222,9 @@ impl BatchBuilder {
     /// Whether the open batch is to be closed for its size.
     #[must_use]
     pub fn is_full(&self, bytes_max: usize) -> bool {
-        self.noted_bytes >= bytes_max || self.runs.len() >= RUNS_MAX
+        // An insertion is a run, and cuts the memory around it in two.
+        let runs = self.runs.len() + 2 * self.insertions.len();
+        self.noted_bytes >= bytes_max || runs + PACKET_RUNS_MAX > RUNS_MAX
     }
 
     /// Number that the open batch will carry.
@@ -207,6 +239,7 @@ impl BatchBuilder {
     /// If memory of a noted packet is missing: that is a bug of the caller's.
     pub fn close(&mut self, clock: StreamClock) -> Option<Batch> {
         let read_at = self.read_at.take()?;
+        self.hold(BytesMut::new());
         assert_eq!(
             self.noted_bytes, self.held_bytes,
             "a batch closes with the memory of all its packets"
@@ -264,6 +297,37 @@ mod tests {
         let batch = builder.close(StreamClock::default()).unwrap();
         for (packet, fill) in batch.packets.iter().zip([1u8, 2, 3]) {
             assert_eq!(batch.packet_bytes(packet), [fill; 10]);
+        }
+    }
+
+    #[test]
+    fn packets_of_our_own_lie_where_they_were_put_whenever_memory_arrives() {
+        for pieces in [&[40][..], &[10, 30], &[20, 20], &[15, 5, 20]] {
+            let mut chunk = BytesMut::from(&[5u8; 40][..]);
+            let mut builder = BatchBuilder::new(0);
+            let now = Instant::now();
+            let own = |builder: &mut BatchBuilder| {
+                let packet = BytesMut::from(&[9u8; 7][..]);
+                builder.insert(packet, 0, PacketFlags::default(), now);
+            };
+            own(&mut builder);
+            for _ in 0..2 {
+                builder.note(20, 0, PacketFlags::default(), now);
+                own(&mut builder);
+                own(&mut builder);
+            }
+            for piece in pieces {
+                builder.hold(chunk.split_to(*piece));
+            }
+            let batch = builder.close(StreamClock::default()).unwrap();
+            let images: Vec<_> = batch
+                .packets
+                .iter()
+                .map(|packet| batch.packet_bytes(packet).to_vec())
+                .collect();
+            let (own, theirs) = (vec![9; 7], vec![5; 20]);
+            let expected = [&own, &theirs, &own, &own, &theirs, &own, &own];
+            assert_eq!(images, expected.map(Clone::clone), "{pieces:?}");
         }
     }
 

@@ -9,15 +9,21 @@ use shardcast_protocol::container::rtp::{ClockMap, NtpTime, RtpTimestamp};
 use shardcast_protocol::sdp::TrackDescription;
 use smallvec::SmallVec;
 
-use super::{StreamInfo, TrackBase};
+use super::{Standing, StreamInfo, TrackBase};
 
-/// The references of one track.
+/// A reference this far from a track's timestamps is moved on to them: RTP time wraps, and only within half of a turn (6.6
+/// hours at 90 kHz) does a reference know before from after.
+const REFERENCE_TICKS_MAX: u32 = 1 << 30;
+
+/// The references of one track, and how far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackClock {
     /// The publisher's begin.
     pub begin: ClockMap,
     /// Its latest sender report.
     pub report: Option<ClockMap>,
+    /// What of the track has been sent.
+    pub standing: Standing,
 }
 
 /// The references of all tracks.
@@ -35,13 +41,29 @@ impl StreamClock {
         let clock = |(track, base): (&TrackDescription, &TrackBase)| TrackClock {
             begin: ClockMap {
                 ntp: base.ntp,
-                rtp: base.timestamp,
+                rtp: base.standing.timestamp,
                 clock_rate: track.clock_rate,
             },
             report: None,
+            standing: base.standing,
         };
         Self {
             tracks: tracks.map(clock).collect(),
+        }
+    }
+
+    /// The track has come so far. References that are left far behind move on with it.
+    pub fn note_standing(&mut self, track: usize, standing: Standing) {
+        if let Some(clock) = self.tracks.get_mut(track) {
+            clock.standing = standing;
+            let references = [Some(&mut clock.begin), clock.report.as_mut()];
+            for reference in references.into_iter().flatten() {
+                let ahead = standing.timestamp.distance_from(reference.rtp);
+                if ahead.unsigned_abs() > REFERENCE_TICKS_MAX {
+                    reference.ntp = reference.ntp_at(standing.timestamp);
+                    reference.rtp = standing.timestamp;
+                }
+            }
         }
     }
 
@@ -81,6 +103,8 @@ impl TrackClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shardcast_protocol::container::rtp::SequenceNumber;
+    use std::time::Instant;
 
     fn point(seconds: u64, rtp: u32, clock_rate: u32) -> ClockMap {
         ClockMap {
@@ -90,10 +114,15 @@ mod tests {
         }
     }
 
+    fn standing(timestamp: RtpTimestamp) -> Standing {
+        Standing::begin(SequenceNumber(0), timestamp, Instant::now())
+    }
+
     fn clock(begins: [ClockMap; 2]) -> StreamClock {
-        let track = |begin| TrackClock {
+        let track = |begin: ClockMap| TrackClock {
             begin,
             report: None,
+            standing: standing(begin.rtp),
         };
         StreamClock {
             tracks: begins.into_iter().map(track).collect(),
@@ -123,6 +152,26 @@ mod tests {
             clock.at_same_time(1, RtpTimestamp(90_005))[0],
             RtpTimestamp(89_990)
         );
+    }
+
+    #[test]
+    fn days_of_timestamps_are_days_of_the_wall_clock() {
+        const HOUR_SECONDS: u64 = 3600;
+        let mut clock = clock([point(100, u32::MAX - 9, 90_000), point(100, 5, 48_000)]);
+        clock.tracks[1].report = Some(point(100, 5, 48_000));
+        for hours in 1..=72 {
+            for (track, begin, clock_rate) in [(0, u32::MAX - 9, 90_000), (1, 5, 48_000)] {
+                let ticks = (hours * HOUR_SECONDS * clock_rate) & u64::from(u32::MAX);
+                let now = RtpTimestamp(begin).wrapping_add(u32::try_from(ticks).unwrap());
+                clock.note_standing(track, standing(now));
+                let ntp = clock.ntp(track, now).unwrap();
+                let expected = (100 + hours * HOUR_SECONDS) << 32;
+                assert!(
+                    ntp.0.abs_diff(expected) < 1 << 20,
+                    "track {track} after {hours} h"
+                );
+            }
+        }
     }
 
     #[test]

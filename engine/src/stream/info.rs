@@ -1,4 +1,7 @@
-//! What a stream is: its tracks and their description. Made once per publisher, shared by every shard, never changed.
+//! What a stream is: its tracks and their description. Shared by every shard and never changed: when a stream's description
+//! does, its owner has another one, of the next version.
+
+use std::sync::Arc;
 
 use shardcast_protocol::sdp::{self, MediaKind, Origin, TrackDescription};
 
@@ -11,6 +14,8 @@ pub struct Generation(pub u32);
 pub struct StreamInfo {
     tracks: Vec<TrackDescription>,
     leading: usize,
+    name: String,
+    version: u64,
     sdp: String,
 }
 
@@ -18,6 +23,10 @@ impl StreamInfo {
     /// Describes a stream of these tracks; `name` is the session name in the SDP.
     #[must_use]
     pub fn new(tracks: Vec<TrackDescription>, name: &str) -> Self {
+        Self::with_version(tracks, name, 0)
+    }
+
+    fn with_version(tracks: Vec<TrackDescription>, name: &str, version: u64) -> Self {
         let leading = tracks
             .iter()
             .position(|track| track.kind == MediaKind::Video)
@@ -26,15 +35,40 @@ impl StreamInfo {
             &tracks,
             &Origin {
                 session_id: 0,
-                session_version: 0,
+                session_version: version,
                 name,
             },
         );
         Self {
             tracks,
             leading,
+            name: name.to_owned(),
+            version,
             sdp,
         }
+    }
+
+    /// The same stream with other descriptions of its tracks; the same version if they are as they were.
+    #[must_use]
+    pub fn described_anew(self: &Arc<Self>, tracks: Vec<TrackDescription>) -> Arc<Self> {
+        if tracks == self.tracks {
+            return self.clone();
+        }
+        Arc::new(Self::with_version(tracks, &self.name, self.version + 1))
+    }
+
+    /// The same stream as a publisher of `other` goes on with it. Its readers know the payload types, so these stay.
+    #[must_use]
+    pub fn continued_by(self: &Arc<Self>, other: &Self) -> Arc<Self> {
+        let track = |(ours, theirs): (&TrackDescription, &TrackDescription)| TrackDescription {
+            payload_type: ours.payload_type,
+            other_payload_types: ours.other_payload_types.clone(),
+            attributes: ours.attributes.clone(),
+            control: ours.control.clone(),
+            ..theirs.clone()
+        };
+        let tracks = self.tracks.iter().zip(&other.tracks);
+        self.described_anew(tracks.map(track).collect())
     }
 
     /// The tracks in the order of their `trackID`.
@@ -71,5 +105,36 @@ impl StreamInfo {
             .collect();
         let noun = if codecs.len() == 1 { "track" } else { "tracks" };
         format!("{} {noun} ({})", codecs.len(), codecs.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(sdp: &str) -> Arc<StreamInfo> {
+        let tracks = sdp::parse(sdp.as_bytes()).and_then(|sdp| sdp::tracks(&sdp));
+        Arc::new(StreamInfo::new(tracks.unwrap(), "test"))
+    }
+
+    const FIRST: &str = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
+                         a=fmtp:96 sprop-parameter-sets=Z0IAH5Y=,aM4=\r\n";
+
+    #[test]
+    fn a_publisher_that_goes_on_describes_the_stream_with_the_payload_types_that_readers_know() {
+        let stream = info(FIRST);
+        let other = FIRST.replace("96", "105").replace("aM4=", "aM5=");
+        let continued = stream.continued_by(&info(&other));
+        let lines: Vec<_> = continued.sdp().lines().collect();
+        assert!(lines.contains(&"o=- 0 1 IN IP4 127.0.0.1"), "{lines:?}");
+        assert!(lines.contains(&"m=video 0 RTP/AVP 96"), "{lines:?}");
+        assert!(continued.sdp().contains("aM5="), "{lines:?}");
+    }
+
+    #[test]
+    fn a_description_without_news_keeps_its_version() {
+        let stream = info(FIRST);
+        let again = info(&FIRST.replace("96", "98"));
+        assert!(Arc::ptr_eq(&stream, &stream.continued_by(&again)));
     }
 }

@@ -16,5 +16,5 @@ pub use batch::{
 };
 pub use clock::{StreamClock, TrackClock};
 pub use info::{Generation, StreamInfo};
-pub use numbering::{Numbering, TrackBase};
+pub use numbering::{Numbering, Standing, TrackBase};
 pub use report::wire_report;

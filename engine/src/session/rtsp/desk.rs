@@ -9,7 +9,7 @@ use bytes::BytesMut;
 
 use crate::event::{Event, RefusedPacket};
 use crate::fanout::EndReason;
-use crate::ingest::Publication;
+use crate::ingest::{Opening, Publication};
 use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
 use crate::refusal::RefusalSummary;
@@ -58,7 +58,7 @@ impl PublisherStart {
             }
         };
         let (entry, grant) = shard.publish(name, session.id, info.clone(), place).await?;
-        let desk = Rc::new(Desk::new(shard, session, entry, &grant));
+        let desk = Rc::new(Desk::new(shard, session, entry, &grant, info));
         let tracks = grant.described.info.summary();
         Ok(Self {
             timer: desk.clone(),
@@ -74,10 +74,16 @@ impl Desk {
         session: &Rc<SessionHandle>,
         entry: Arc<PathEntry>,
         grant: &PublishGrant,
+        published: &StreamInfo,
     ) -> Self {
-        let batch_bytes = shard.server.config.load().fanout.batch_bytes;
-        let info = grant.described.info.clone();
-        let publication = Publication::new(info, &grant.bases, grant.first_sequence, batch_bytes);
+        let publication = Publication::new(&Opening {
+            info: grant.described.info.clone(),
+            published,
+            bases: &grant.bases,
+            first_sequence: grant.first_sequence,
+            takes_over_at: grant.takes_over.then(shardcast_platform::now),
+            batch_bytes_max: shard.server.config.load().fanout.batch_bytes,
+        });
         let (id, peer, path) = (session.id, session.peer, entry.name.clone());
         let record = Arc::new(SessionRecord::new(
             id,
@@ -109,21 +115,21 @@ impl Desk {
         self.count(taken, now)
     }
 
-    /// Takes a compound RTCP packet. All memory before it has been handed in.
+    /// Takes a compound RTCP packet.
     pub(super) fn take_rtcp(&self, track: usize, compound: &[u8], now: Instant) {
-        let taken = self
-            .publication
-            .borrow_mut()
-            .handle_rtcp(track, compound, now);
-        self.count(taken, now);
+        let mut publication = self.publication.borrow_mut();
+        let taken = publication.handle_rtcp(track, compound, now);
+        drop(publication);
+        self.count(taken.map(|()| true), now);
     }
 
-    fn count(&self, taken: Result<(), RefusedPacket>, now: Instant) -> bool {
+    fn count(&self, taken: Result<bool, RefusedPacket>, now: Instant) -> bool {
         match taken {
-            Ok(()) => self.record.packets.add(1),
+            Ok(true) => self.record.packets.add(1),
+            Ok(false) => {}
             Err(reason) => self.note_refused(reason, now),
         }
-        taken.is_ok()
+        taken == Ok(true)
     }
 
     pub(super) fn hold(&self, memory: BytesMut) {
