@@ -32,6 +32,7 @@
 //! | a shard's core panics | `panics`: the process ends within a second, with status 70 |
 //! | a ring is full | `rings`: nobody waits; the stream is cut for that shard, counted, and goes on at a key frame |
 //! | a peer resets in mid-frame | `ends`: the partial packet reaches nobody, on either shard |
+//! | a publisher flaps ten times a second | `continuity`: its readers are kept within the grace, and tasks do not grow; `succession`: without grace they are ended, and the path works |
 //! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served |
 //! | io_uring is forbidden | `system`: epoll is chosen, once, and said with the reason |
 //! | io_uring's queues are full | `platform/tests/queues.rs`: what finds no room waits, and every operation completes |
@@ -39,6 +40,7 @@
 //! | one CPU only | `system`: one shard, and nothing is lost |
 
 mod admission;
+mod continuity;
 mod deadlines;
 mod ends;
 mod faults;
