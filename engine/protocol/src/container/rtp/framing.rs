@@ -1,8 +1,7 @@
 //! Interleaved framing: RTP and RTCP between the messages of an RTSP connection (RFC 2326 §10.12).
 //!
 //! A frame is `$`, a channel, a length of two bytes, and that many bytes. Input is what a connection
-//! has received, or a batch's wire image; output are the frames' places in it. Nothing is copied, and
-//! the channel can be changed where it lies.
+//! has received, or a batch's wire image; output are the frames' places in it. Nothing is copied.
 
 use std::ops::Range;
 
@@ -93,15 +92,6 @@ pub const fn frame_header(channel: u8, len: u16) -> [u8; INTERLEAVED_HEADER_BYTE
     [INTERLEAVED_MAGIC, channel, high, low]
 }
 
-/// Puts `frame`, which was found in `bytes`, on another channel. Does nothing when no frame begins
-/// there any more.
-#[inline]
-pub fn set_channel(bytes: &mut [u8], frame: &Frame, channel: u8) {
-    if let Some([INTERLEAVED_MAGIC, place, ..]) = bytes.get_mut(frame.offset..) {
-        *place = channel;
-    }
-}
-
 /// The whole frames at the head of a buffer, one after the other. It ends before the first that is
 /// not all there and before anything that is no frame; [`Frames::rest`] says which.
 #[derive(Clone, Debug)]
@@ -140,73 +130,6 @@ impl Iterator for Frames<'_> {
         };
         self.offset = frame.end();
         Some(frame)
-    }
-}
-
-/// The same walk over bytes that are rewritten on the way. It lends one frame at a time, so it is not
-/// an [`Iterator`].
-#[derive(Debug)]
-pub struct FramesMut<'a> {
-    bytes: &'a mut [u8],
-    offset: usize,
-}
-
-/// One frame lent by [`FramesMut`].
-#[derive(Debug)]
-pub struct FrameMut<'a> {
-    frame: Frame,
-    header: &'a mut [u8],
-    payload: &'a mut [u8],
-}
-
-impl<'a> FramesMut<'a> {
-    /// Walks `bytes` from its begin.
-    #[must_use]
-    pub const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, offset: 0 }
-    }
-
-    /// The next whole frame, if one is there.
-    #[inline]
-    pub fn poll_frame(&mut self) -> Option<FrameMut<'_>> {
-        let Next::Frame(frame) = frame_at(self.bytes, self.offset) else {
-            return None;
-        };
-        let whole = self.bytes.get_mut(frame.offset..frame.end())?;
-        let (header, payload) = whole.split_at_mut_checked(INTERLEAVED_HEADER_BYTES)?;
-        self.offset = frame.end();
-        Some(FrameMut {
-            frame,
-            header,
-            payload,
-        })
-    }
-
-    /// How many bytes the frames took that were lent so far.
-    #[must_use]
-    pub const fn consumed(&self) -> usize {
-        self.offset
-    }
-}
-
-impl FrameMut<'_> {
-    /// Where the frame lies, and its channel before any change.
-    #[must_use]
-    pub const fn frame(&self) -> Frame {
-        self.frame
-    }
-
-    /// The packet.
-    #[must_use]
-    pub const fn payload(&mut self) -> &mut [u8] {
-        self.payload
-    }
-
-    /// Puts the frame on another channel.
-    pub const fn set_channel(&mut self, channel: u8) {
-        if let [_, place, ..] = self.header {
-            *place = channel;
-        }
     }
 }
 
@@ -281,21 +204,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn channels_change_in_place_and_nothing_else_does() {
-        let mut bytes = image(&[(0, b"abc"), (1, b"de")]);
-        let mut frames = FramesMut::new(&mut bytes);
-        while let Some(mut frame) = frames.poll_frame() {
-            let channel = frame.frame().channel;
-            frame.set_channel(channel + 4);
-            frame.payload().reverse();
-        }
-        assert_eq!(bytes, image(&[(4, b"cba"), (5, b"ed")]));
-        let second = Frames::new(&bytes).nth(1).unwrap();
-        set_channel(&mut bytes, &second, 9);
-        assert_eq!(bytes, image(&[(4, b"cba"), (9, b"ed")]));
-    }
-
     proptest! {
         #[test]
         fn any_bytes_are_walked_to_their_end(bytes in proptest::collection::vec(
@@ -309,10 +217,7 @@ mod tests {
                 expected_offset = frame.end();
             }
             prop_assert!(expected_offset <= bytes.len());
-            let mut copy = bytes.clone();
-            let mut frames_mut = FramesMut::new(&mut copy);
-            while frames_mut.poll_frame().is_some() {}
-            prop_assert_eq!(frames_mut.consumed(), frames.consumed());
+            prop_assert_eq!(expected_offset, frames.consumed());
         }
     }
 }
