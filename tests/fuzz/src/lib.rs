@@ -8,6 +8,8 @@
 
 mod fragments;
 pub mod framing;
+pub mod reorder;
+pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;
 pub mod sdp;
@@ -26,12 +28,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: &[Target] = &[
     target("rtsp", rtsp::check),
     target("session", session::check),
     target("framing", framing::check),
     target("sdp", sdp::check),
     target("rtp", rtp::check),
+    target("rtcp", rtcp::check),
+    target("reorder", reorder::check),
 ];
 
 const fn target(name: &'static str, check: fn(&[u8])) -> Target {

@@ -4,6 +4,7 @@
 //! Input is a compound packet as a publisher or a reader sent it. The walk hands out one packet at a
 //! time with its declared length checked; whatever it does not know passes through as
 //! [`Body::Other`]. Reports of our own are built by `rtcp-types`; readers are sent no others.
+//! What they say about a source that is received comes from `reception`.
 //!
 //! The walk is lenient where peers are careless: a compound need not begin with a report, and need
 //! not hold an SDES.
@@ -72,8 +73,8 @@ pub struct Packet<'a> {
 /// What a packet says.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
-    /// A sender report: the clock of a source.
-    SenderReport(SenderReport),
+    /// A sender report: the clock of a source, and what that hears of others.
+    SenderReport(SenderReport, ReportBlocks<'a>),
     /// A receiver report.
     ReceiverReport(ReceiverReport<'a>),
     /// A source description.
@@ -160,7 +161,7 @@ impl<'a> RawPacket<'a> {
 
     fn body(&self) -> Body<'a> {
         let known = match self.packet_type {
-            SENDER_REPORT => SenderReport::parse(self.body).map(Body::SenderReport),
+            SENDER_REPORT => self.sender_report(),
             RECEIVER_REPORT => self.receiver_report().map(Body::ReceiverReport),
             SOURCE_DESCRIPTION => Some(Body::SourceDescription(SourceDescription {
                 count: self.count,
@@ -176,12 +177,24 @@ impl<'a> RawPacket<'a> {
         })
     }
 
+    fn sender_report(&self) -> Option<Body<'a>> {
+        let (report, rest) = SenderReport::parse(self.body)?;
+        // Whatever else is wrong with it, the clock of a source is worth having.
+        let blocks = self.blocks(rest).unwrap_or(ReportBlocks { bytes: &[] });
+        Some(Body::SenderReport(report, blocks))
+    }
+
     fn receiver_report(&self) -> Option<ReceiverReport<'a>> {
         let (ssrc, blocks) = self.body.split_first_chunk::<4>()?;
         Some(ReceiverReport {
             ssrc: Ssrc(u32::from_be_bytes(*ssrc)),
-            blocks: blocks.get(..self.count * REPORT_BLOCK_BYTES)?,
+            blocks: self.blocks(blocks)?,
         })
+    }
+
+    fn blocks(&self, bytes: &'a [u8]) -> Option<ReportBlocks<'a>> {
+        let bytes = bytes.get(..self.count * REPORT_BLOCK_BYTES)?;
+        Some(ReportBlocks { bytes })
     }
 }
 
@@ -201,19 +214,21 @@ pub struct SenderReport {
 }
 
 impl SenderReport {
-    fn parse(body: &[u8]) -> Option<Self> {
+    /// The sender's part, and what follows.
+    fn parse(body: &[u8]) -> Option<(Self, &[u8])> {
         let (ssrc, rest) = body.split_first_chunk::<4>()?;
         let (ntp, rest) = rest.split_first_chunk::<8>()?;
         let (rtp_timestamp, rest) = rest.split_first_chunk::<4>()?;
         let (packet_count, rest) = rest.split_first_chunk::<4>()?;
-        let (octet_count, _) = rest.split_first_chunk::<4>()?;
-        Some(Self {
+        let (octet_count, rest) = rest.split_first_chunk::<4>()?;
+        let report = Self {
             ssrc: Ssrc(u32::from_be_bytes(*ssrc)),
             ntp: NtpTime(u64::from_be_bytes(*ntp)),
             rtp_timestamp: RtpTimestamp(u32::from_be_bytes(*rtp_timestamp)),
             packet_count: u32::from_be_bytes(*packet_count),
             octet_count: u32::from_be_bytes(*octet_count),
-        })
+        };
+        Some((report, rest))
     }
 
     /// The first sender report of `compound`, if it holds one before any error.
@@ -222,7 +237,7 @@ impl SenderReport {
         Packets::new(compound)
             .map_while(Result::ok)
             .find_map(|packet| match packet.body {
-                Body::SenderReport(report) => Some(report),
+                Body::SenderReport(report, _) => Some(report),
                 _ => None,
             })
     }
@@ -233,15 +248,36 @@ impl SenderReport {
 pub struct ReceiverReport<'a> {
     /// The source that reports.
     pub ssrc: Ssrc,
-    blocks: &'a [u8],
+    /// What it says about each source that it receives.
+    pub blocks: ReportBlocks<'a>,
 }
 
-impl<'a> ReceiverReport<'a> {
-    /// What it says about each source that it receives.
-    pub fn blocks(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
-        let (blocks, _) = self.blocks.as_chunks::<REPORT_BLOCK_BYTES>();
+/// The blocks of one report.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportBlocks<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> ReportBlocks<'a> {
+    /// The blocks, in order.
+    pub fn iter(&self) -> impl Iterator<Item = ReportBlock> + use<'a> {
+        let (blocks, _) = self.bytes.as_chunks::<REPORT_BLOCK_BYTES>();
         blocks.iter().map(ReportBlock::parse)
     }
+}
+
+/// All that the peer reports in `compound` about sources that it receives, up to any error. Both
+/// kinds of report have such blocks: a peer that also sends puts them into its sender report.
+pub fn report_blocks(compound: &[u8]) -> impl Iterator<Item = ReportBlock> {
+    let bodies = Packets::new(compound)
+        .map_while(Result::ok)
+        .map(|packet| packet.body);
+    let blocks = bodies.filter_map(|body| match body {
+        Body::SenderReport(_, blocks) => Some(blocks),
+        Body::ReceiverReport(report) => Some(report.blocks),
+        _ => None,
+    });
+    blocks.flat_map(|blocks| blocks.iter())
 }
 
 /// What a receiver says about one source (RFC 3550 §6.4.1).
@@ -379,7 +415,10 @@ mod tests {
         let compound = sender_report(&REPORT, "stream@host").unwrap();
         assert!(is_rtcp(&compound));
         let found = bodies(&compound);
-        assert!(matches!(found[0], Body::SenderReport(report) if report == REPORT));
+        let Body::SenderReport(report, blocks) = found[0] else {
+            panic!("the compound begins with a sender report");
+        };
+        assert_eq!((report, blocks.iter().count()), (REPORT, 0));
         let Body::SourceDescription(sdes) = found[1] else {
             panic!("the compound ends with a source description");
         };
@@ -394,7 +433,7 @@ mod tests {
             panic!("the compound begins with a receiver report");
         };
         assert_eq!(report.ssrc, Ssrc(9));
-        assert_eq!(report.blocks().collect::<Vec<_>>(), [BLOCK]);
+        assert_eq!(report.blocks.iter().collect::<Vec<_>>(), [BLOCK]);
         assert_eq!(SenderReport::find(&compound), None);
 
         let compound = goodbye(Ssrc(9), "me").unwrap();
@@ -402,6 +441,24 @@ mod tests {
             panic!("the compound ends with a goodbye");
         };
         assert_eq!(goodbye.sources().collect::<Vec<_>>(), [Ssrc(9)]);
+    }
+
+    #[test]
+    fn losses_are_found_in_both_kinds_of_report() {
+        let mut sender = sender_report(&REPORT, "me").unwrap().to_vec();
+        let receiver = receiver_report(Ssrc(9), Some(&BLOCK), "me").unwrap();
+        // A sender report with the block of the other: counted, longer by 6 words, and with its bytes.
+        sender[0] |= 1;
+        sender[3] += 6;
+        sender.splice(28..28, receiver[8..32].iter().copied());
+        sender.extend(&receiver);
+        assert_eq!(report_blocks(&sender).collect::<Vec<_>>(), [BLOCK; 2]);
+        let Body::SenderReport(report, _) = bodies(&sender)[0] else {
+            panic!("the compound begins with a sender report");
+        };
+        assert_eq!(report, REPORT);
+        sender[0] |= 2;
+        assert_eq!(report_blocks(&sender).count(), 1, "more blocks than bytes");
     }
 
     #[test]
@@ -438,10 +495,11 @@ mod tests {
             }
             for packet in Packets::new(&bytes).map_while(Result::ok) {
                 match packet.body {
-                    Body::ReceiverReport(report) => { let _ = report.blocks().count(); }
+                    Body::ReceiverReport(report) => { let _ = report.blocks.iter().count(); }
                     Body::SourceDescription(sdes) => { let _ = sdes.cname(); }
                     Body::Goodbye(goodbye) => { let _ = goodbye.sources().count(); }
-                    Body::SenderReport(_) | Body::Other { .. } => {}
+                    Body::SenderReport(_, blocks) => { let _ = blocks.iter().count(); }
+                    Body::Other { .. } => {}
                 }
             }
         }
