@@ -5,9 +5,9 @@
 //! in either case, with every byte that it had taken.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 #[cfg(any(unix, feature = "windows-monoio"))]
 use std::task::RawWakerVTable;
@@ -71,6 +71,19 @@ impl Cancel {
             shared: &self.shared,
             key: None,
         }
+    }
+
+    /// Waits for what may be dropped, until this is raised: then `None`.
+    pub(crate) async fn or<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let mut wait = pin!(wait);
+        let mut cancelled = self.cancelled();
+        poll_fn(|context| {
+            if Pin::new(&mut cancelled).poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            wait.as_mut().poll(context).map(Some)
+        })
+        .await
     }
 }
 

@@ -28,6 +28,7 @@ mod backend;
 #[cfg(feature = "bare")]
 pub mod bare;
 mod buffer;
+mod burst;
 mod cancel;
 mod cpu;
 mod doorbell;

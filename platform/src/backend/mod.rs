@@ -26,6 +26,8 @@
 //! `Cancel` that was not raised when the operation began.
 
 // What several backends share.
+#[cfg(any(unix, feature = "windows-monoio"))]
+mod accepting;
 #[cfg(target_os = "linux")]
 mod eventfd;
 #[cfg(any(unix, feature = "windows-monoio"))]

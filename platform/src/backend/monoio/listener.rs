@@ -1,31 +1,23 @@
-//! Accepting: the driver says when, an ordinary `accept` takes the connection.
-//!
-//! So nothing is lost when the wait is cancelled or dropped: a connection that was not taken stays
-//! in the kernel's queue.
+//! Listening sockets on this loop.
 
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::{Pin, pin};
-use std::task::Poll;
 
 use socket2::SockRef;
 
 use super::event_loop::wants_blocking_sockets;
 use super::stream::{ReadHalf, WriteHalf, register};
 use super::turn::yield_now;
+use crate::backend::accepting;
+use crate::burst::Burst;
 use crate::cancel::Cancel;
 use crate::net::{BindError, ListenAddress, listen};
-
-/// Connections taken without a pause, before everything else on the shard has a turn.
-const ACCEPT_BURST_MAX: usize = 16;
 
 pub(crate) type Acceptor = TcpListener;
 
 pub(crate) struct Listener {
     listener: monoio::net::TcpListener,
-    burst: Cell<usize>,
+    burst: Burst,
 }
 
 pub(crate) fn bind(
@@ -41,7 +33,7 @@ impl Listener {
         let listener = monoio::net::TcpListener::from_std(acceptor)?;
         Ok(Self {
             listener,
-            burst: Cell::new(0),
+            burst: accepting::burst(),
         })
     }
 
@@ -49,32 +41,14 @@ impl Listener {
         &self,
         cancel: &Cancel,
     ) -> Option<io::Result<(ReadHalf, WriteHalf, SocketAddr)>> {
-        self.pause_after_burst().await;
-        while !cancel.is_cancelled() {
-            match self.accept_now() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The peer gave up before it was taken.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                accepted => return Some(accepted),
-            }
-            self.burst.set(0);
-            if let Some(Err(error)) = self.readable(cancel).await {
-                return Some(Err(error));
-            }
-        }
-        None
+        // A relaxed wait would report readiness that is over, and spin.
+        let readable = async || self.listener.readable(false).await;
+        let accept_now = || self.accept_now();
+        accepting::accept(&self.burst, cancel, accept_now, readable, yield_now).await
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
-    }
-
-    async fn pause_after_burst(&self) {
-        if self.burst.get() >= ACCEPT_BURST_MAX {
-            self.burst.set(0);
-            yield_now().await;
-        }
-        self.burst.set(self.burst.get() + 1);
     }
 
     fn accept_now(&self) -> io::Result<(ReadHalf, WriteHalf, SocketAddr)> {
@@ -83,20 +57,6 @@ impl Listener {
         let peer = peer.as_socket().ok_or_else(no_ip)?;
         let (read, write) = register(socket.into())?;
         Ok((read, write, peer))
-    }
-
-    /// `None` once `cancel` is raised.
-    async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
-        // A relaxed wait would report readiness that is over, and spin.
-        let mut readable = pin!(self.listener.readable(false));
-        let mut cancelled = cancel.cancelled();
-        poll_fn(|context| {
-            if Pin::new(&mut cancelled).poll(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            readable.as_mut().poll(context).map(Some)
-        })
-        .await
     }
 
     #[cfg(unix)]
