@@ -5,7 +5,8 @@
 //! chosen when the program starts) and macOS (kqueue), compio on Windows (IOCP). With the feature
 //! `glommio`, on Linux, it is chosen between monoio and glommio when the program starts. Bytes come
 //! from peers through [`TcpStream::read`] into a [`Slab`], and leave as a [`Gather`] of [`Slice`]s
-//! through [`TcpStream::write`]. Nothing here knows media, protocols or configuration.
+//! through [`TcpStream::write`]; datagrams through [`UdpSocket::recv_or`] into a [`RecvSlab`], and by
+//! [`UdpSocket::send_run`]. Nothing here knows media, protocols or configuration.
 //!
 //! # The rule about operations in flight
 //! **A future of a read or a write is never dropped before it has completed.** The kernel may own
@@ -13,13 +14,14 @@
 //! `select` and no timeout goes round a read or a write: give it a [`Cancel`] and await the end
 //! ([`TcpStream::read_or`], [`TcpStream::write_or`]). Dropping one anyway is safe as to memory, and
 //! it ends the use of that direction: every later operation on it fails, on every driver alike.
-//! Sleeps, [`TcpListener::accept`], [`DoorbellWaiter::wait`] and [`yield_now`] may be dropped.
+//! Sleeps, [`TcpListener::accept`], [`DoorbellWaiter::wait`], [`yield_now`] and what a
+//! [`UdpSocket`] does may be dropped.
 //!
 //! # Threads
 //! An event loop belongs to one thread ([`block_on`]), and so does everything that was started on
-//! it. What may change threads is `Send`: [`Acceptor`], [`IdleSocket`], [`DoorbellSeat`],
-//! [`Doorbell`]. A waker of a task must not be woken from another thread (that panics): shards wake
-//! each other by [`Doorbell`] alone.
+//! it. What may change threads is `Send`: [`Acceptor`], [`UdpSeat`], [`IdleSocket`],
+//! [`DoorbellSeat`], [`Doorbell`]. A waker of a task must not be woken from another thread (that
+//! panics): shards wake each other by [`Doorbell`] alone.
 //!
 //! # Deliberately absent
 //! Generic buffer traits, cross-thread wakers, catching of panics, retries of accept, and timeouts.
@@ -45,8 +47,9 @@ mod windows;
 /// What [`cpu`], [`net`] and [`process`] ask the operating system for.
 ///
 /// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
-/// `pin_current_thread`, `watch_signals`, `raise_descriptor_limit`; beside Linux also
-/// `set_not_sent_lowat(&socket2::Socket, u32)`.
+/// `pin_current_thread`, `watch_signals`, `raise_descriptor_limit`; for datagrams
+/// `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
+/// `interface_of` and `SEGMENTS_MAX`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
 #[cfg(unix)]
 use unix as os;
 #[cfg(windows)]
@@ -60,8 +63,9 @@ pub use driver::{
     Capabilities, Driver, DriverChoice, DriverError, DriverRequest, capabilities, choose_driver,
 };
 pub use net::{
-    AcceptOutcome, Acceptor, BindError, Bound, IdleSocket, ListenAddress, ListenAddressError,
-    ReadHalf, SendBuffer, TcpListener, TcpStream, WriteHalf, bind,
+    AcceptOutcome, Acceptor, BindError, Bound, BoundUdp, Datagram, IdleSocket, ListenAddress,
+    ListenAddressError, ReadHalf, Readiness, Received, RecvSlab, SendBuffer, TcpListener,
+    TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind, bind_udp, multicast_sender,
 };
 pub use process::{Signal, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};

@@ -20,6 +20,11 @@ pub(crate) enum Listener {
     Glommio(glommio::Listener),
 }
 
+pub(crate) enum Datagrams {
+    Monoio(monoio::Datagrams),
+    Glommio(glommio::Datagrams),
+}
+
 pub(crate) enum ReadHalf {
     Monoio(monoio::ReadHalf),
     Glommio(glommio::ReadHalf),
@@ -132,6 +137,28 @@ impl Listener {
     }
 }
 
+impl Datagrams {
+    pub(crate) fn start(socket: socket2::Socket) -> io::Result<Self> {
+        if is_glommio() {
+            glommio::Datagrams::start(socket).map(Self::Glommio)
+        } else {
+            monoio::Datagrams::start(socket).map(Self::Monoio)
+        }
+    }
+
+    pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        on_its_backend!(self, datagrams => datagrams.readable(cancel).await)
+    }
+
+    pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        on_its_backend!(self, datagrams => datagrams.writable(cancel).await)
+    }
+
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
+        on_its_backend!(self, datagrams => datagrams.with_socket(action))
+    }
+}
+
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<(ReadHalf, WriteHalf)> {
     if is_glommio() {
         glommio::connect(address).await.map(of_glommio)
@@ -217,4 +244,4 @@ macro_rules! debug_as_its_backend {
     )+};
 }
 
-debug_as_its_backend!(Listener, ReadHalf, WriteHalf);
+debug_as_its_backend!(Listener, Datagrams, ReadHalf, WriteHalf);

@@ -18,6 +18,9 @@
 //!   the gather, `write_or(&mut self, Gather, &Cancel) -> (Outcome, Gather)`, `with_socket`
 //! - `release(ReadHalf, WriteHalf) -> Result<std::net::TcpStream, (ReadHalf, WriteHalf)>`,
 //!   `adopt(std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)>`
+//! - `Datagrams`: a socket in non-blocking mode, of which the loop says when a call is worth a try:
+//!   `start(socket2::Socket) -> io::Result<Self>`, `readable(&self, &Cancel) -> Option<io::Result<()>>`
+//!   and `writable` (`None` is cancelled; safe to drop), `with_socket`
 //! - `bell() -> io::Result<(Ringer, BellSeat)>`; `Ringer: Clone + Send + Sync` with `ring(&self)`,
 //!   `BellSeat: Send`, `attach(BellSeat) -> io::Result<Bell>`, `Bell` with `wait(&mut self)`, which
 //!   returns after at least one ring since its last return, and is safe to drop

@@ -62,29 +62,56 @@ pub(crate) struct Listening {
     pub(crate) note: Option<String>,
 }
 
+/// The first socket of a port, and what it fell back to.
+pub(super) struct First {
+    pub(super) socket: Socket,
+    pub(super) is_dual_stack: bool,
+    pub(super) note: Option<String>,
+}
+
 /// Opens `shards` sockets (at least one) on `address`.
 pub(crate) fn listen(address: &ListenAddress, shards: usize) -> Result<Listening, BindError> {
+    let first = open_first(address, |place, is_dual_stack| {
+        let socket = open(place, is_dual_stack)?;
+        os::prepare_listener(&socket)?;
+        start(socket, place)
+    })?;
+    with_the_others(first.socket, first.is_dual_stack, shards)
+        .map(|(sockets, local_addr)| Listening {
+            sockets,
+            local_addr,
+            note: first.note,
+        })
+        .map_err(|source| bind_error(address, source))
+}
+
+/// Has `open` bind a socket to the address, which is told whether both families are meant. A port
+/// alone is IPv4's where the kernel has no IPv6.
+pub(super) fn open_first(
+    address: &ListenAddress,
+    open: impl Fn(SocketAddr, bool) -> io::Result<Socket>,
+) -> Result<First, BindError> {
     let wanted = address.resolve().map_err(|source| BindError::Unresolved {
         address: address.clone(),
         source,
     })?;
-    let dual_stack = address.is_dual_stack();
-    let (first, note) = match open_first(wanted, dual_stack) {
+    let is_dual_stack = address.is_dual_stack();
+    let opened = match open(wanted, is_dual_stack) {
         Err(error) if address.allows_ipv4_only() && is_without_ipv6(&error) => {
             let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, wanted.port()));
-            let note = "no IPv6 here, listening on 0.0.0.0".to_owned();
-            (open_first(ipv4, false), Some(note))
+            open(ipv4, false).map(|socket| First {
+                socket,
+                is_dual_stack: false,
+                note: Some("no IPv6 here, listening on 0.0.0.0".to_owned()),
+            })
         }
-        opened => (opened, None),
+        opened => opened.map(|socket| First {
+            socket,
+            is_dual_stack,
+            note: None,
+        }),
     };
-    first
-        .and_then(|first| with_the_others(first, dual_stack && note.is_none(), shards))
-        .map(|(sockets, local_addr)| Listening {
-            sockets,
-            local_addr,
-            note,
-        })
-        .map_err(|source| bind_error(address, source))
+    opened.map_err(|source| bind_error(address, source))
 }
 
 /// Whether the kernel has no IPv6 at all, or has it switched off.
@@ -104,12 +131,6 @@ fn bind_error(address: &ListenAddress, source: io::Error) -> BindError {
         io::ErrorKind::PermissionDenied => BindError::Denied { address },
         _ => BindError::Failed { address, source },
     }
-}
-
-fn open_first(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
-    let socket = open(address, dual_stack)?;
-    os::prepare_listener(&socket)?;
-    start(socket, address)
 }
 
 fn open(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {

@@ -1,11 +1,13 @@
-//! TCP: from a listen address to streams.
+//! TCP, from a listen address to streams, and UDP.
 //!
 //! [`bind`] gives one [`Acceptor`] per shard, on any thread; a shard starts its own on its loop and
-//! accepts [`TcpStream`]s. Bytes go in and out of those through owned buffers.
+//! accepts [`TcpStream`]s. Bytes go in and out of those through owned buffers. [`bind_udp`] gives one
+//! [`UdpSeat`] per shard in the same way.
 
 mod address;
 mod listener;
 mod stream;
+mod udp;
 
 /// Opening listening sockets; backends build their acceptors from it.
 pub(crate) mod listen;
@@ -14,3 +16,8 @@ pub use address::{ListenAddress, ListenAddressError};
 pub use listen::BindError;
 pub use listener::{AcceptOutcome, Acceptor, Bound, TcpListener, bind};
 pub use stream::{IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf};
+pub(crate) use udp::Arrival;
+pub use udp::{
+    BoundUdp, Datagram, Readiness, Received, RecvSlab, UdpOptions, UdpSeat, UdpSocket, bind_udp,
+    multicast_sender,
+};

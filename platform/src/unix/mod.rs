@@ -2,12 +2,17 @@
 
 mod cgroup;
 mod cpu;
+mod datagrams;
 mod limit;
 mod signal;
 
 use std::io;
 
 pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread};
+pub(crate) use datagrams::{
+    SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,
+    send_datagrams,
+};
 pub(crate) use limit::raise_descriptor_limit;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 pub(crate) use limit::raise_lockable_memory_limit;

@@ -2,6 +2,7 @@
 //! timer's resolution, and the options of sockets.
 
 mod cpu;
+mod datagrams;
 mod signals;
 mod socket;
 /// Only compio's loop asks for it.
@@ -11,6 +12,10 @@ pub(crate) mod timer;
 use std::io;
 
 pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread};
+pub(crate) use datagrams::{
+    SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,
+    send_datagrams,
+};
 pub(crate) use signals::watch_signals;
 pub(crate) use socket::{prepare_listener, set_not_sent_lowat};
 

@@ -7,6 +7,7 @@
 //! harm to the connection, so that no single one is long (`operation.rs`).
 
 mod bell;
+mod datagrams;
 mod door;
 mod event_loop;
 mod listener;
@@ -18,6 +19,7 @@ mod turns;
 mod tests;
 
 pub(crate) use bell::{Bell, BellSeat, Ringer, attach, bell};
+pub(crate) use datagrams::Datagrams;
 pub(crate) use event_loop::{block_on, sleep_until, spawn, yield_now};
 pub(crate) use listener::{Acceptor, Listener, bind};
 pub(crate) use stream::{ReadHalf, WriteHalf, adopt, connect, release};

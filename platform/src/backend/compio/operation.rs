@@ -21,8 +21,8 @@ use windows_sys::Win32::Foundation::{
     HANDLE, NTSTATUS, RtlNtStatusToDosError,
 };
 use windows_sys::Win32::Networking::WinSock::{
-    SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNRESET, WSAETIMEDOUT, WSAGetLastError,
-    WSARecv, WSASend,
+    MSG_PEEK, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNABORTED, WSAECONNRESET, WSAETIMEDOUT,
+    WSAGetLastError, WSARecv, WSASend,
 };
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED};
 
@@ -164,6 +164,9 @@ pub(super) struct Receive {
     pub(super) slab: Slab,
 }
 
+/// Looks for a datagram, and takes nothing.
+pub(super) struct Peek(pub(super) Operation);
+
 /// Sends slices by one call.
 pub(super) struct Send {
     pub(super) operation: Operation,
@@ -241,6 +244,48 @@ unsafe impl OpCode for Receive {
 
     unsafe fn set_result(&mut self, (): &mut (), _: &io::Result<usize>, _: &Extra) {
         self.operation.flight.complete();
+    }
+}
+
+// SAFETY: `operate` hands out a pointer to no bytes.
+unsafe impl OpCode for Peek {
+    type Control = ();
+
+    unsafe fn operate(
+        &mut self,
+        (): &mut (),
+        overlapped: *mut OVERLAPPED,
+    ) -> Poll<io::Result<usize>> {
+        let descriptor = WSABUF {
+            len: 0,
+            buf: ptr::NonNull::dangling().as_ptr(),
+        };
+        let Operation { socket, flight, .. } = &self.0;
+        let (mut bytes, mut flags) = (0, MSG_PEEK.cast_unsigned());
+        flight.begin(overlapped);
+        // SAFETY: the descriptor is copied by the call, and describes no memory; the OVERLAPPED
+        // outlives the operation.
+        let returned = unsafe {
+            WSARecv(
+                *socket as SOCKET,
+                &raw const descriptor,
+                1,
+                &mut bytes,
+                &mut flags,
+                overlapped,
+                None,
+            )
+        };
+        flight.begun(returned, bytes)
+    }
+
+    fn cancel(&mut self, (): &mut (), overlapped: *mut OVERLAPPED) -> io::Result<()> {
+        cancel(self.0.socket, overlapped);
+        Ok(())
+    }
+
+    unsafe fn set_result(&mut self, (): &mut (), _: &io::Result<usize>, _: &Extra) {
+        self.0.flight.complete();
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn release(
     Err((read, write))
 }
 
-fn attach(socket: &Socket) -> io::Result<()> {
+pub(super) fn attach(socket: &Socket) -> io::Result<()> {
     Runtime::with_current(|runtime| runtime.attach(socket.as_raw_socket() as _))
 }
 
@@ -144,7 +144,7 @@ impl Half {
 }
 
 /// Runs an operation to its end, and asks for that end when `cancel` is raised.
-async fn submit_or<O: OpCode + 'static>(
+pub(super) async fn submit_or<O: OpCode + 'static>(
     operation: O,
     socket: RawSocket,
     flight: Rc<Flight>,

@@ -9,6 +9,7 @@
 
 mod bell;
 mod choice;
+mod datagrams;
 mod event_loop;
 mod listener;
 mod readiness;
@@ -17,6 +18,7 @@ mod transfer;
 
 pub(crate) use bell::{Bell, attach};
 pub(crate) use choice::choose;
+pub(crate) use datagrams::Datagrams;
 pub(crate) use event_loop::{block_on, sleep_until, spawn, yield_now};
 pub(crate) use listener::Listener;
 pub(crate) use stream::{ReadHalf, WriteHalf, adopt, connect, release};

@@ -5,6 +5,7 @@
 
 mod bell;
 mod choice;
+mod datagrams;
 mod event_loop;
 mod lent;
 mod listener;
@@ -13,6 +14,7 @@ mod turn;
 
 pub(crate) use bell::{Bell, BellSeat, Ringer, attach, bell};
 pub(crate) use choice::choose;
+pub(crate) use datagrams::Datagrams;
 pub(crate) use event_loop::{block_on, sleep_until, spawn};
 pub(crate) use listener::{Acceptor, Listener, bind};
 pub(crate) use stream::{ReadHalf, WriteHalf, adopt, connect, release};

@@ -1,0 +1,82 @@
+//! UDP sockets on this loop: it says when a call is worth a try, and makes none itself.
+//!
+//! A wait of glommio's ends with a receive, which would take a datagram. So it waits for an epoll
+//! instance that has the socket in it, of which nothing can be received.
+
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use socket2::Socket;
+
+use super::readiness::Readiness;
+use crate::cancel::Cancel;
+
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    socket: Socket,
+    readable: OnceCell<OwnedFd>,
+    writable: OnceCell<OwnedFd>,
+}
+
+impl Datagrams {
+    pub(crate) fn start(socket: Socket) -> io::Result<Self> {
+        Ok(Self {
+            socket,
+            readable: OnceCell::new(),
+            writable: OnceCell::new(),
+        })
+    }
+
+    pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        cancel.or(self.wait(&self.readable, libc::EPOLLIN)).await
+    }
+
+    pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        cancel.or(self.wait(&self.writable, libc::EPOLLOUT)).await
+    }
+
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&Socket) -> R) -> R {
+        action(&self.socket)
+    }
+
+    async fn wait(&self, kept: &OnceCell<OwnedFd>, events: libc::c_int) -> io::Result<()> {
+        let instance = match kept.get() {
+            Some(instance) => instance,
+            None => {
+                let instance = epoll_of(&self.socket, events)?;
+                kept.get_or_init(|| instance)
+            }
+        };
+        Readiness::of(instance.as_fd())?.readable().await;
+        Ok(())
+    }
+}
+
+/// An epoll instance that is readable whenever one of these events holds for the socket.
+fn epoll_of(socket: &Socket, events: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: it takes no pointers.
+    let instance = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if instance < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open and nobody else's.
+    let instance = unsafe { OwnedFd::from_raw_fd(instance) };
+    let mut event = libc::epoll_event {
+        events: events.cast_unsigned(),
+        u64: 0,
+    };
+    // SAFETY: the event outlives the call, which copies it.
+    let added = unsafe {
+        libc::epoll_ctl(
+            instance.as_raw_fd(),
+            libc::EPOLL_CTL_ADD,
+            socket.as_raw_fd(),
+            &raw mut event,
+        )
+    };
+    if added < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(instance)
+}
