@@ -8,11 +8,23 @@
 //! container needs that.
 
 pub mod access_unit;
+mod bits;
 pub mod h264;
 pub mod h265;
+pub(crate) mod nal;
+pub mod parameter_sets;
+pub mod parameters;
 mod sei;
+#[cfg(test)]
+mod test_bytes;
 
 pub use access_unit::{AccessUnitTooLarge, AccessUnitTracker, PacketFlags, Unit};
+pub use nal::NalUnits;
+pub use parameter_sets::ParameterSets;
+pub use parameters::{
+    AudioParameters, FrameRate, Level, ParameterError, PictureSize, Profile, TrackParameters,
+    VideoParameters,
+};
 
 /// What one RTP payload holds. Several may be true at once: an aggregation packet carries parameter
 /// sets and a picture together.
@@ -63,79 +75,5 @@ impl PacketKind {
         self.parameter_sets |= other.parameter_sets;
         self.recovery_point |= other.recovery_point;
         self.temporal_layer = self.temporal_layer.max(other.temporal_layer);
-    }
-}
-
-/// The NAL units of an aggregation packet: each with its length in front, two bytes (RFC 6184 §5.7.1,
-/// RFC 7798 §4.4.2). A unit that ends after the packet ends the walk.
-#[derive(Clone, Debug)]
-pub(crate) struct Aggregated<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Aggregated<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let (size, rest) = self.rest.split_first_chunk::<2>()?;
-        let (unit, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
-        self.rest = rest;
-        Some(unit)
-    }
-}
-
-impl<'a> Aggregated<'a> {
-    /// Walks the units that follow an aggregation packet's own header.
-    pub(crate) const fn new(units: &'a [u8]) -> Self {
-        Self { rest: units }
-    }
-
-    /// What has not been walked yet.
-    pub(crate) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// No units at all.
-    pub(crate) const fn none() -> Self {
-        Self { rest: &[] }
-    }
-}
-
-/// The whole NAL units that one payload holds: one, those of an aggregation packet, or none of a
-/// fragment.
-#[derive(Clone, Debug)]
-pub struct NalUnits<'a> {
-    single: Option<&'a [u8]>,
-    aggregated: Aggregated<'a>,
-}
-
-impl<'a> NalUnits<'a> {
-    pub(crate) const fn single(unit: &'a [u8]) -> Self {
-        Self {
-            single: Some(unit),
-            aggregated: Aggregated::none(),
-        }
-    }
-
-    pub(crate) const fn aggregated(units: &'a [u8]) -> Self {
-        Self {
-            single: None,
-            aggregated: Aggregated::new(units),
-        }
-    }
-
-    pub(crate) const fn none() -> Self {
-        Self {
-            single: None,
-            aggregated: Aggregated::none(),
-        }
-    }
-}
-
-impl<'a> Iterator for NalUnits<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        self.single.take().or_else(|| self.aggregated.next())
     }
 }

@@ -11,11 +11,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::{Buf, Bytes};
 
 use crate::codec::access_unit::Unit;
+use crate::codec::parameter_sets::{PARAMETER_SETS_MAX, ParameterSets};
 use crate::codec::{h264, h265};
-
-/// Parameter sets of one kind kept from a description. H.264 allows 256 PPS; encoders write one or
-/// two, and each is inserted in front of key pictures that lack it.
-pub const PARAMETER_SETS_MAX: usize = 16;
 
 /// The longest AAC configuration kept. Those in use have 2 to 11 bytes (ISO 14496-3 §1.6).
 const AAC_CONFIG_BYTES_MAX: usize = 256;
@@ -40,7 +37,8 @@ pub enum Codec {
         sps: Vec<Bytes>,
         /// Picture parameter sets, as NAL units.
         pps: Vec<Bytes>,
-        /// `packetization-mode`; 0 where the description says none.
+        /// `packetization-mode`, at least 1: what mode 0 sends is valid in mode 1 (RFC 6184 §5.4), and
+        /// pieces of a packet that is cut are not valid in mode 0.
         packetization_mode: u8,
     },
     /// H.265 (RFC 7798).
@@ -160,6 +158,18 @@ impl Codec {
         }
     }
 
+    /// Whether `fmtp` says all of this codec that readers have to know.
+    pub(super) fn is_said_by(&self, encoding: &str, fmtp: &str) -> bool {
+        let says_mode = match self {
+            Self::H264 {
+                packetization_mode: mode,
+                ..
+            } => packetization_mode(fmtp) == Some(*mode),
+            _ => true,
+        };
+        says_mode && Self::from_encoding(encoding, fmtp) == *self
+    }
+
     /// The format parameters that say what the codec holds, where it holds any.
     pub(super) fn format_parameters(&self) -> FormatParameters {
         match self {
@@ -176,6 +186,37 @@ impl Codec {
                     .collect()
             }
             _ => FormatParameters::new(),
+        }
+    }
+
+    /// The parameter sets that the codec holds, in the order in which decoders need them.
+    pub fn parameter_sets(&self) -> impl Iterator<Item = &Bytes> {
+        let lists: [&[Bytes]; 3] = match self {
+            Self::H264 { sps, pps, .. } => [&[], sps, pps],
+            Self::H265 { vps, sps, pps } => [vps, sps, pps],
+            _ => [&[]; 3],
+        };
+        lists.into_iter().flatten()
+    }
+
+    /// The same codec with `sets` in the place of those that it was described with.
+    #[must_use]
+    pub fn with_parameter_sets(&self, sets: &ParameterSets) -> Self {
+        let (sps, pps) = (sets.sps().cloned(), sets.pps().cloned());
+        match self {
+            Self::H264 {
+                packetization_mode, ..
+            } => Self::H264 {
+                sps: sps.collect(),
+                pps: pps.collect(),
+                packetization_mode: *packetization_mode,
+            },
+            Self::H265 { .. } => Self::H265 {
+                vps: sets.vps().cloned().collect(),
+                sps: sps.collect(),
+                pps: pps.collect(),
+            },
+            other => other.clone(),
         }
     }
 
@@ -230,10 +271,13 @@ fn h264_from(fmtp: &str) -> Codec {
     Codec::H264 {
         sps: of_kind(h264::SPS),
         pps: of_kind(h264::PPS),
-        packetization_mode: parameter(fmtp, "packetization-mode")
-            .and_then(|mode| mode.parse().ok())
-            .unwrap_or(0),
+        packetization_mode: packetization_mode(fmtp).unwrap_or(0).max(1),
     }
+}
+
+/// The mode that a description says.
+fn packetization_mode(fmtp: &str) -> Option<u8> {
+    parameter(fmtp, "packetization-mode")?.parse().ok()
 }
 
 fn h264_parameters(sps: &[Bytes], pps: &[Bytes], packetization_mode: u8) -> FormatParameters {
@@ -358,7 +402,7 @@ mod tests {
         let none = Codec::H264 {
             sps: vec![],
             pps: vec![],
-            packetization_mode: 0,
+            packetization_mode: 1,
         };
         for fmtp in [
             "",

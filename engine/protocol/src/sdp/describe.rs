@@ -4,7 +4,7 @@
 //! stream has brought since; output is the text of a DESCRIBE answer, in which each track is addressed
 //! as `trackID=N`.
 
-use super::codec::{Codec, FormatParameters};
+use super::codec::FormatParameters;
 use super::track::TrackDescription;
 use super::{Attribute, MediaDescription, SessionDescription};
 
@@ -71,19 +71,15 @@ fn media((index, track): (usize, &TrackDescription)) -> MediaDescription {
     }
 }
 
-/// The publisher's format parameters as they came, or with the codec's own put in where the codec has
-/// changed since.
+/// The publisher's format parameters as they came, or with the codec's own put in where they do not say
+/// the codec: it has changed since, or a mode was raised.
 fn fmtp(track: &TrackDescription) -> Option<String> {
     let announced = track.fmtp.as_deref();
-    let unchanged = Codec::from_encoding(track.encoding(), announced.unwrap_or_default());
-    if unchanged == track.codec {
+    let text = announced.unwrap_or_default();
+    if track.codec.is_said_by(track.encoding(), text) {
         return announced.map(str::to_owned);
     }
-    Some(with_parameters(
-        announced.unwrap_or_default(),
-        &track.codec.format_parameters(),
-    ))
-    .filter(|fmtp| !fmtp.is_empty())
+    Some(with_parameters(text, &track.codec.format_parameters())).filter(|fmtp| !fmtp.is_empty())
 }
 
 /// The parameters without those that the codec writes itself, then the codec's own.
@@ -107,7 +103,7 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
-    use super::super::{parse, same_tracks, tracks};
+    use super::super::{Codec, parse, same_tracks, tracks};
     use super::*;
 
     const ORIGIN: Origin<'_> = Origin {
@@ -175,6 +171,32 @@ mod tests {
         assert!(text.contains(fmtp), "{text}");
         let again = tracks(&parse(text.as_bytes()).unwrap()).unwrap();
         assert_eq!(again[0].codec, changed[0].codec);
+    }
+
+    #[test]
+    fn packetization_mode_0_is_raised() {
+        for (announced, described) in [
+            ("", "packetization-mode=1"),
+            (
+                "a=fmtp:96 profile-level-id=42e01e\n",
+                "profile-level-id=42e01e; packetization-mode=1",
+            ),
+            (
+                "a=fmtp:96 packetization-mode=0;x=y\n",
+                "x=y; packetization-mode=1",
+            ),
+            (
+                "a=fmtp:96 packetization-mode=2;x=y\n",
+                "packetization-mode=2;x=y",
+            ),
+        ] {
+            let text = format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n{announced}");
+            let text = describe(&tracks(&parse(text.as_bytes()).unwrap()).unwrap(), &ORIGIN);
+            assert!(
+                text.contains(&format!("a=fmtp:96 {described}\r\n")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

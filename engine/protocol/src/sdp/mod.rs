@@ -18,7 +18,7 @@ mod track;
 
 use std::fmt;
 
-pub use codec::{Codec, PARAMETER_SETS_MAX};
+pub use codec::Codec;
 pub use describe::{Origin, describe};
 pub use error::{SdpError, SdpErrorKind};
 pub use parse::{FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX, parse};

@@ -12,24 +12,13 @@
 
 use std::mem;
 
-use crate::codec::{Aggregated, h264, h265};
+use crate::codec::nal::{Aggregated, END_BIT, Fragment, HEAD_BYTES_MAX, Head, NalCodec, START_BIT};
 use crate::sdp::Codec;
 
-/// Header bytes in front of a piece: at most those of an H.265 fragment (RFC 7798 §4.4.3).
-const HEAD_BYTES_MAX: usize = 3;
-
-/// Bits of a fragment's header: it is the unit's first, its last. Both codecs have the same.
-const START_BIT: u8 = 0x80;
-const END_BIT: u8 = 0x40;
-
-/// How a codec's payloads are cut.
+/// How a codec's payloads are cut: into NAL units, aggregations and fragments of H.264 (RFC 6184
+/// §5.6–5.8) or H.265 (RFC 7798 §4.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cut {
-    /// H.264, into NAL units, STAP-A and FU-A (RFC 6184 §5.6–5.8).
-    H264,
-    /// H.265, into NAL units, aggregation packets and fragments (RFC 7798 §4.4).
-    H265,
-}
+pub struct Cut(NalCodec);
 
 /// Why a payload cannot be cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -79,10 +68,9 @@ impl Cut {
     /// How payloads of `codec` are cut; nothing of those that are not.
     #[must_use]
     pub const fn of(codec: &Codec) -> Option<Self> {
-        match codec {
-            Codec::H264 { .. } => Some(Self::H264),
-            Codec::H265 { .. } => Some(Self::H265),
-            _ => None,
+        match NalCodec::of(codec) {
+            Some(codec) => Some(Self(codec)),
+            None => None,
         }
     }
 
@@ -95,7 +83,7 @@ impl Cut {
             return Err(CutError::NoRoom { max });
         }
         let mut pieces = Pieces {
-            cut: self,
+            codec: self.0,
             max,
             whole: None,
             fragments: Fragments::default(),
@@ -105,12 +93,13 @@ impl Cut {
             pieces.whole = Some(payload);
             return Ok(pieces);
         }
-        let nal_type = self.nal_type(payload).ok_or(CutError::Empty)?;
-        if self.is_unit(nal_type) {
-            pieces.fragments = self.fragments_of_unit(payload, max);
-        } else if nal_type == self.fragment() {
-            pieces.fragments = self.fragments_of_fragment(payload, max)?;
-        } else if nal_type == self.aggregation() {
+        let nal_type = self.0.nal_type(payload).ok_or(CutError::Empty)?;
+        if self.0.is_unit(nal_type) {
+            pieces.fragments = Fragments::of_unit(self.0, payload, max);
+        } else if nal_type == self.0.fragment() {
+            let fragment = self.0.fragment_of(payload).ok_or(CutError::Empty)?;
+            pieces.fragments = Fragments::of_fragment(self.0, payload, &fragment, max);
+        } else if nal_type == self.0.aggregation() {
             pieces.units = self.checked_units(payload)?;
         } else {
             return Err(CutError::Kind { nal_type });
@@ -118,50 +107,14 @@ impl Cut {
         Ok(pieces)
     }
 
-    /// Length of a NAL unit's header.
-    const fn header_bytes(self) -> usize {
-        match self {
-            Self::H264 => h264::HEADER_BYTES,
-            Self::H265 => h265::HEADER_BYTES,
-        }
-    }
-
-    const fn aggregation(self) -> u8 {
-        match self {
-            Self::H264 => h264::STAP_A,
-            Self::H265 => h265::AGGREGATION,
-        }
-    }
-
-    const fn fragment(self) -> u8 {
-        match self {
-            Self::H264 => h264::FU_A,
-            Self::H265 => h265::FRAGMENT,
-        }
-    }
-
-    fn nal_type(self, unit: &[u8]) -> Option<u8> {
-        match self {
-            Self::H264 => h264::nal_type(unit),
-            Self::H265 => h265::nal_type(unit),
-        }
-    }
-
-    /// Whether a type is that of a NAL unit, and not of a packet (RFC 6184 table 1, RFC 7798 §4.4).
-    const fn is_unit(self, nal_type: u8) -> bool {
-        match self {
-            Self::H264 => nal_type > 0 && nal_type < h264::STAP_A,
-            Self::H265 => nal_type < h265::AGGREGATION,
-        }
-    }
-
     /// What follows an aggregation's header, if all that it holds can be sent by itself.
     fn checked_units(self, payload: &[u8]) -> Result<Aggregated<'_>, CutError> {
-        let units = Aggregated::new(payload.get(self.header_bytes()..).unwrap_or_default());
+        let header_bytes = self.0.header_bytes();
+        let units = Aggregated::new(payload.get(header_bytes..).unwrap_or_default());
         let mut is_empty = true;
         for unit in units.clone().filter(|unit| !unit.is_empty()) {
-            let nal_type = self.nal_type(unit).unwrap_or_default();
-            if !self.is_unit(nal_type) || unit.len() < self.header_bytes() {
+            let nal_type = self.0.nal_type(unit).unwrap_or_default();
+            if !self.0.is_unit(nal_type) || unit.len() < header_bytes {
                 return Err(CutError::Kind { nal_type });
             }
             is_empty = false;
@@ -172,75 +125,12 @@ impl Cut {
             Ok(units)
         }
     }
-
-    fn fragments_of_unit(self, unit: &[u8], max: usize) -> Fragments<'_> {
-        let nal_type = self.nal_type(unit).unwrap_or_default();
-        let (header, body) = unit
-            .split_at_checked(self.header_bytes())
-            .unwrap_or_default();
-        Fragments::new(self.fragment_head(header, nal_type), body, max, true, true)
-    }
-
-    fn fragments_of_fragment(self, payload: &[u8], max: usize) -> Result<Fragments<'_>, CutError> {
-        let (indicator, rest) = payload
-            .split_at_checked(self.header_bytes())
-            .ok_or(CutError::Empty)?;
-        let (fu_header, body) = rest.split_first().ok_or(CutError::Empty)?;
-        let type_mask = match self {
-            Self::H264 => h264::TYPE_MASK,
-            Self::H265 => h265::TYPE_MASK,
-        };
-        let head = self.fragment_head(indicator, fu_header & type_mask);
-        let starts = fu_header & START_BIT != 0;
-        let ends = fu_header & END_BIT != 0;
-        Ok(Fragments::new(head, body, max, starts, ends))
-    }
-
-    /// The head of a fragment of a unit with this type, whose other header fields are those of
-    /// `header`: the unit's, or another fragment's.
-    fn fragment_head(self, header: &[u8], nal_type: u8) -> Head {
-        match (self, header) {
-            (Self::H264, [first, ..]) => {
-                Head::new(&[(first & !h264::TYPE_MASK) | h264::FU_A, nal_type])
-            }
-            (Self::H265, [first, second, ..]) => {
-                let first = (first & h265::NOT_TYPE_MASK) | (h265::FRAGMENT << 1);
-                Head::new(&[first, *second, nal_type])
-            }
-            _ => Head::default(),
-        }
-    }
-
-    /// The head of an aggregation of `units`: the strictest of their header fields (RFC 6184 §5.7,
-    /// RFC 7798 §4.4.2).
-    fn aggregation_head(self, units: &[u8]) -> Head {
-        let headers = Aggregated::new(units);
-        match self {
-            Self::H264 => {
-                let fold = |(forbidden, ref_idc): (u8, u8), unit: &[u8]| {
-                    let first = unit.first().copied().unwrap_or_default();
-                    let forbidden = forbidden | (first & h264::FORBIDDEN_BIT);
-                    (forbidden, ref_idc.max(first & h264::REF_IDC_MASK))
-                };
-                let (forbidden, ref_idc) = headers.fold((0, 0), fold);
-                Head::new(&[forbidden | ref_idc | h264::STAP_A])
-            }
-            Self::H265 => {
-                let lowest = headers
-                    .filter_map(|unit| unit.first_chunk::<2>())
-                    .map(|header| u16::from_be_bytes(*header) & h265::LAYERS_MASK)
-                    .min();
-                let kind = u16::from(h265::AGGREGATION) << h265::TYPE_SHIFT;
-                Head::new(&(kind | lowest.unwrap_or_default()).to_be_bytes())
-            }
-        }
-    }
 }
 
 /// The pieces of one payload, in order.
 #[derive(Clone, Debug)]
 pub struct Pieces<'a> {
-    cut: Cut,
+    codec: NalCodec,
     max: usize,
     /// The payload, where it needs no cut.
     whole: Option<&'a [u8]>,
@@ -278,10 +168,10 @@ impl<'a> Pieces<'a> {
     fn next_units(&mut self) -> Option<(Head, &'a [u8])> {
         let (begin, first) = self.next_unit()?;
         if first.len() > self.max {
-            self.fragments = self.cut.fragments_of_unit(first, self.max);
+            self.fragments = Fragments::of_unit(self.codec, first, self.max);
             return self.fragments.next();
         }
-        let room = self.max.saturating_sub(self.cut.header_bytes());
+        let room = self.max.saturating_sub(self.codec.header_bytes());
         let mut aggregated = None;
         let mut after = self.units.clone();
         while after.next().is_some_and(|unit| !unit.is_empty()) {
@@ -293,7 +183,7 @@ impl<'a> Pieces<'a> {
             self.units = after.clone();
         }
         Some(aggregated.map_or((Head::default(), first), |units| {
-            (self.cut.aggregation_head(units), units)
+            (self.codec.aggregation_head(units), units)
         }))
     }
 
@@ -321,6 +211,17 @@ struct Fragments<'a> {
 }
 
 impl<'a> Fragments<'a> {
+    fn of_unit(codec: NalCodec, unit: &'a [u8], max: usize) -> Self {
+        let nal_type = codec.nal_type(unit).unwrap_or_default();
+        let body = unit.get(codec.header_bytes()..).unwrap_or_default();
+        Self::new(codec.fragment_head(unit, nal_type), body, max, true, true)
+    }
+
+    fn of_fragment(codec: NalCodec, payload: &[u8], fragment: &Fragment<'a>, max: usize) -> Self {
+        let head = codec.fragment_head(payload, fragment.nal_type);
+        Self::new(head, fragment.body, max, fragment.starts, fragment.ends)
+    }
+
     /// Cuts `body` into as few fragments as fit into `max` bytes, and these evenly.
     fn new(head: Head, body: &'a [u8], max: usize, starts: bool, ends: bool) -> Self {
         let room = max.saturating_sub(head.bytes().len()).max(1);
@@ -358,56 +259,28 @@ impl<'a> Iterator for Fragments<'a> {
     }
 }
 
-/// Header bytes in front of a piece.
-#[derive(Clone, Copy, Debug, Default)]
-struct Head {
-    bytes: [u8; HEAD_BYTES_MAX],
-    len: usize,
-}
-
-impl Head {
-    fn new(bytes: &[u8]) -> Self {
-        let mut head = Self::default();
-        for (place, byte) in head.bytes.iter_mut().zip(bytes) {
-            *place = *byte;
-            head.len += 1;
-        }
-        head
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    /// Sets a bit of a fragment's own header, which is its head's last byte.
-    fn mark(&mut self, bit: u8) {
-        if let Some(last) = self.bytes.get_mut(self.len.wrapping_sub(1)) {
-            *last |= bit;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::slice;
 
     use proptest::prelude::*;
 
+    use super::NalCodec::{H264, H265};
     use super::*;
 
-    fn unit(cut: Cut, nal_type: u8, len: usize) -> Vec<u8> {
+    fn unit(cut: NalCodec, nal_type: u8, len: usize) -> Vec<u8> {
         let header = match cut {
-            Cut::H264 => vec![0x60 | nal_type],
-            Cut::H265 => vec![nal_type << 1, 1],
+            H264 => vec![0x60 | nal_type],
+            H265 => vec![nal_type << 1, 1],
         };
         let body = (0..len).map(|at| u8::try_from(at % 251).unwrap());
         header.into_iter().chain(body).collect()
     }
 
-    fn aggregation(cut: Cut, units: &[Vec<u8>]) -> Vec<u8> {
+    fn aggregation(cut: NalCodec, units: &[Vec<u8>]) -> Vec<u8> {
         let mut payload = match cut {
-            Cut::H264 => vec![0x78],
-            Cut::H265 => vec![48 << 1, 1],
+            H264 => vec![0x78],
+            H265 => vec![48 << 1, 1],
         };
         for unit in units {
             payload.extend(u16::try_from(unit.len()).unwrap().to_be_bytes());
@@ -416,8 +289,8 @@ mod tests {
         payload
     }
 
-    fn cut_up(cut: Cut, payload: &[u8], max: usize) -> Vec<Vec<u8>> {
-        let pieces: Vec<_> = cut.pieces(payload, max).unwrap().collect();
+    fn cut_up(cut: NalCodec, payload: &[u8], max: usize) -> Vec<Vec<u8>> {
+        let pieces: Vec<_> = Cut(cut).pieces(payload, max).unwrap().collect();
         let last = pieces.iter().rposition(|piece| piece.is_last);
         assert_eq!(last, Some(pieces.len() - 1));
         assert_eq!(pieces.iter().filter(|piece| piece.is_last).count(), 1);
@@ -429,7 +302,7 @@ mod tests {
 
     /// The NAL units of payloads, put together as a reader does it. A fragment whose begin is not
     /// there, or whose end, is kept with a mark.
-    fn depacketised(cut: Cut, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    fn depacketised(cut: NalCodec, payloads: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let header_bytes = cut.header_bytes();
         let mut units: Vec<Vec<u8>> = Vec::new();
         let mut open: Option<Vec<u8>> = None;
@@ -442,8 +315,8 @@ mod tests {
                 let fu_header = payload[header_bytes];
                 let mut header = payload[..header_bytes].to_vec();
                 header[0] = match cut {
-                    Cut::H264 => (header[0] & 0xe0) | (fu_header & 0x1f),
-                    Cut::H265 => (header[0] & 0x81) | ((fu_header & 0x3f) << 1),
+                    H264 => (header[0] & 0xe0) | (fu_header & 0x1f),
+                    H265 => (header[0] & 0x81) | ((fu_header & 0x3f) << 1),
                 };
                 if fu_header & START_BIT != 0 {
                     assert!(open.is_none(), "a fragment begins within another");
@@ -464,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_payload_that_fits_is_its_own_only_piece() {
-        for cut in [Cut::H264, Cut::H265] {
+        for cut in [H264, H265] {
             let payload = unit(cut, 1, 98);
             let pieces = cut_up(cut, &payload, payload.len());
             assert_eq!(pieces, slice::from_ref(&payload));
@@ -474,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_single_unit_becomes_even_fragments() {
-        let payloads = cut_up(Cut::H264, &unit(Cut::H264, 5, 2899), 1452);
+        let payloads = cut_up(H264, &unit(H264, 5, 2899), 1452);
         assert_eq!(
             payloads.iter().map(Vec::len).collect::<Vec<_>>(),
             [1452, 1451]
@@ -482,7 +355,7 @@ mod tests {
         assert_eq!(payloads[0][..2], [0x7c, 0x85]);
         assert_eq!(payloads[1][..2], [0x7c, 0x45]);
         // One byte more than two take.
-        let payloads = cut_up(Cut::H265, &unit(Cut::H265, 19, 2899), 1452);
+        let payloads = cut_up(H265, &unit(H265, 19, 2899), 1452);
         assert_eq!(
             payloads.iter().map(Vec::len).collect::<Vec<_>>(),
             [970, 970, 968]
@@ -500,7 +373,7 @@ mod tests {
             (0x45, [0x05, 0x05, 0x45]),
         ] {
             let payload = [&[0x7c, fu_header], &[7; 30][..]].concat();
-            let payloads = cut_up(Cut::H264, &payload, 12);
+            let payloads = cut_up(H264, &payload, 12);
             let heads: Vec<_> = payloads.iter().map(|payload| payload[1]).collect();
             assert_eq!(heads, expected);
             assert!(payloads.iter().all(|payload| payload.len() == 12));
@@ -509,16 +382,12 @@ mod tests {
 
     #[test]
     fn an_aggregation_is_cut_between_its_units() {
-        let units = [
-            unit(Cut::H264, 7, 20),
-            unit(Cut::H264, 8, 4),
-            unit(Cut::H264, 5, 90),
-        ];
-        let payloads = cut_up(Cut::H264, &aggregation(Cut::H264, &units), 40);
-        assert_eq!(payloads[0], aggregation(Cut::H264, &units[..2]));
-        assert_eq!(depacketised(Cut::H264, &payloads), units);
+        let units = [unit(H264, 7, 20), unit(H264, 8, 4), unit(H264, 5, 90)];
+        let payloads = cut_up(H264, &aggregation(H264, &units), 40);
+        assert_eq!(payloads[0], aggregation(H264, &units[..2]));
+        assert_eq!(depacketised(H264, &payloads), units);
         // A unit that is left alone goes by itself.
-        let payloads = cut_up(Cut::H264, &aggregation(Cut::H264, &units[..2]), 25);
+        let payloads = cut_up(H264, &aggregation(H264, &units[..2]), 25);
         assert_eq!(payloads, units[..2]);
     }
 
@@ -526,42 +395,37 @@ mod tests {
     fn a_smaller_aggregation_has_the_strictest_header_of_its_units() {
         let (b, p) = (vec![0x01; 9], vec![0x41; 9]);
         let units = [b.clone(), b, p.clone(), p];
-        let payloads = cut_up(Cut::H264, &aggregation(Cut::H264, &units), 23);
+        let payloads = cut_up(H264, &aggregation(H264, &units), 23);
         assert_eq!([payloads[0][0], payloads[1][0]], [24, 0x40 | 24]);
         let layer = |layer: u8| [&[2, layer][..], &[9; 8]].concat();
         let units = [layer(3), layer(2), layer(1), layer(3)];
-        let payloads = cut_up(Cut::H265, &aggregation(Cut::H265, &units), 26);
+        let payloads = cut_up(H265, &aggregation(H265, &units), 26);
         assert_eq!([payloads[0][1], payloads[1][1]], [2, 1]);
     }
 
     #[test]
     fn what_has_no_pieces_is_refused() {
         let long = |head: &[u8]| [head, &[1; 50]].concat();
-        for (cut, nal_type) in [
-            (Cut::H264, 0),
-            (Cut::H264, 25),
-            (Cut::H264, 29),
-            (Cut::H264, 31),
-        ] {
-            let refused = cut.pieces(&long(&[nal_type]), 20).err();
+        for (cut, nal_type) in [(H264, 0), (H264, 25), (H264, 29), (H264, 31)] {
+            let refused = Cut(cut).pieces(&long(&[nal_type]), 20).err();
             assert_eq!(refused, Some(CutError::Kind { nal_type }));
         }
-        let refused = Cut::H265.pieces(&long(&[50 << 1, 1]), 20).err();
+        let refused = Cut(H265).pieces(&long(&[50 << 1, 1]), 20).err();
         assert_eq!(refused, Some(CutError::Kind { nal_type: 50 }));
-        let nested = aggregation(Cut::H264, &[unit(Cut::H264, 28, 30)]);
-        let refused = Cut::H264.pieces(&nested, 20).err();
+        let nested = aggregation(H264, &[unit(H264, 28, 30)]);
+        let refused = Cut(H264).pieces(&nested, 20).err();
         assert_eq!(refused, Some(CutError::Kind { nal_type: 28 }));
         let overrun = [&[0x78, 0xff, 0xff][..], &[0; 30]].concat();
-        assert_eq!(Cut::H264.pieces(&overrun, 20).err(), Some(CutError::Empty));
+        assert_eq!(Cut(H264).pieces(&overrun, 20).err(), Some(CutError::Empty));
         let empty = [&[0x78][..], &[0; 30]].concat();
-        assert_eq!(Cut::H264.pieces(&empty, 20).err(), Some(CutError::Empty));
-        let refused = Cut::H264.pieces(&long(&[0x65]), 3).err();
+        assert_eq!(Cut(H264).pieces(&empty, 20).err(), Some(CutError::Empty));
+        let refused = Cut(H264).pieces(&long(&[0x65]), 3).err();
         assert_eq!(refused, Some(CutError::NoRoom { max: 3 }));
-        assert!(Cut::H264.pieces(&long(&[0x65]), 4).is_ok());
+        assert!(Cut(H264).pieces(&long(&[0x65]), 4).is_ok());
     }
 
-    fn any_payload() -> impl Strategy<Value = (Cut, Vec<u8>)> {
-        let cut = prop_oneof![Just(Cut::H264), Just(Cut::H265)];
+    fn any_payload() -> impl Strategy<Value = (NalCodec, Vec<u8>)> {
+        let cut = prop_oneof![Just(H264), Just(H265)];
         let units = proptest::collection::vec((1u8..24, 1usize..300), 1..8);
         (cut, units, 0u8..6).prop_map(|(cut, units, kind)| {
             let units: Vec<_> = units
@@ -604,8 +468,8 @@ mod tests {
         fn any_bytes_are_cut_or_refused(
             h265: bool, payload in proptest::collection::vec(any::<u8>(), 0..300), max in 0usize..200,
         ) {
-            let cut = if h265 { Cut::H265 } else { Cut::H264 };
-            if let Ok(pieces) = cut.pieces(&payload, max) {
+            let cut = if h265 { H265 } else { H264 };
+            if let Ok(pieces) = Cut(cut).pieces(&payload, max) {
                 let pieces: Vec<_> = pieces.collect();
                 prop_assert!(pieces.iter().all(|piece| piece.payload_bytes() <= max));
                 prop_assert_eq!(pieces.iter().filter(|piece| piece.is_last).count(), 1);

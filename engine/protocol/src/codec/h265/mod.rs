@@ -5,7 +5,13 @@
 //! data. Decoding order numbers (`sprop-max-don-diff` above zero), which no known client uses, are
 //! not.
 
-use super::{Aggregated, NalUnits, PacketKind, sei};
+mod reference_pictures;
+mod sps;
+
+pub use sps::{SequenceParameters, pps_id, vps_id};
+
+use super::nal::{Aggregated, NalUnits};
+use super::{PacketKind, sei};
 
 /// Length of the NAL header, and of the payload header that has its form.
 pub(crate) const HEADER_BYTES: usize = 2;
@@ -48,6 +54,12 @@ const LAYER_MASK: u8 = 0x07;
 #[must_use]
 pub fn nal_type(unit: &[u8]) -> Option<u8> {
     unit.first().map(|first| (first >> 1) & TYPE_MASK)
+}
+
+/// The layer of a NAL unit (`nuh_layer_id`), or nothing of one without header.
+pub(super) fn layer(unit: &[u8]) -> Option<u8> {
+    let [first, second] = *unit.first_chunk::<HEADER_BYTES>()?;
+    Some((first & 1) << 5 | second >> 3)
 }
 
 /// What `payload` holds. A payload that is empty or ends in the middle of a unit holds what is there.

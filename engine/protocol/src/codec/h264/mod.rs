@@ -4,7 +4,12 @@
 //! NAL units, STAP-A, STAP-B, FU-A and FU-B are understood. Interleaved MTAPs, which no known client
 //! sends, pass as opaque picture data.
 
-use super::{Aggregated, NalUnits, PacketKind, sei};
+mod sps;
+
+pub use sps::{SequenceParameters, pps_id};
+
+use super::nal::{Aggregated, NalUnits};
+use super::{PacketKind, sei};
 
 /// Length of the NAL header.
 pub(crate) const HEADER_BYTES: usize = 1;
