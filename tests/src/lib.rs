@@ -15,6 +15,5 @@ pub mod port;
 pub mod procfs;
 pub mod sandbox;
 pub mod scene;
-pub mod server;
 pub mod tidy;
 pub mod wait;

@@ -11,40 +11,37 @@ use shardcast_tests::peer::publisher::Publisher;
 use shardcast_tests::peer::reader::{Reader, describe_status};
 use shardcast_tests::peer::synthetic::{Shape, Source};
 use shardcast_tests::peer::verifier::Verifier;
-use shardcast_tests::server::TestServer;
+use shardcast_tests::scene::rig::Rig;
 use shardcast_tests::wait::poll_until;
 
 /// Configurations that every test here passes through: each driver of this system, with and without rings between the
 /// publisher and its readers.
 const SETTINGS: &[&str] = &[
-    "driver: auto\nshards: 1",
-    "driver: auto\nshards: 4\ngatherReaders: 0",
-    "driver: epoll\nshards: 1",
-    "driver: epoll\nshards: 2\ngatherReaders: 0\nmoveLive: no",
+    "driver: auto\nshards: 1\n",
+    "driver: auto\nshards: 4\ngatherReaders: 0\n",
+    "driver: epoll\nshards: 1\n",
+    "driver: epoll\nshards: 2\ngatherReaders: 0\nmoveLive: no\n",
     #[cfg(feature = "glommio")]
-    "driver: glommio\nshards: 1",
+    "driver: glommio\nshards: 1\n",
     #[cfg(feature = "glommio")]
-    "driver: glommio\nshards: 2\ngatherReaders: 0",
+    "driver: glommio\nshards: 2\ngatherReaders: 0\n",
     #[cfg(feature = "glommio")]
-    "driver: glommio\nshards: 2\ngatherReaders: 0\nmoveLive: no",
+    "driver: glommio\nshards: 2\ngatherReaders: 0\nmoveLive: no\n",
 ];
 const PATH: &str = "live/camera";
 const READERS: usize = 8;
 /// How long a path may outlive its publisher: another shard may have to hear of it.
 const GONE_LIMIT: Duration = Duration::from_secs(2);
 
-fn on_every_setting(test: impl Fn(&TestServer)) {
+fn on_every_setting(test: impl Fn(&Rig)) {
     for setting in SETTINGS {
-        println!("{}", setting.replace('\n', ", "));
-        test(&TestServer::start(setting));
+        println!("{}", setting.trim_end().replace('\n', ", "));
+        test(&Rig::start_with(setting, "", None));
     }
 }
 
 /// Starts readers that check every packet to the end of the stream, each on a thread of its own.
-fn reading(
-    server: &TestServer,
-    readers: usize,
-) -> Vec<thread::JoinHandle<Result<Verifier, PeerError>>> {
+fn reading(server: &Rig, readers: usize) -> Vec<thread::JoinHandle<Result<Verifier, PeerError>>> {
     let start = |_| {
         let mut reader = Reader::start(server.address(), PATH).unwrap();
         thread::spawn(move || {

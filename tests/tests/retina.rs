@@ -9,7 +9,8 @@ use retina::codec::CodecItem;
 use shardcast_tests::interop::retina_reader::{self, RetinaError};
 use shardcast_tests::peer::publisher::Publisher;
 use shardcast_tests::peer::synthetic::{Shape, Source};
-use shardcast_tests::server::TestServer;
+use shardcast_tests::scene::house::House;
+use shardcast_tests::scene::rig::Rig;
 
 /// How long retina may take to read what has been published already.
 const READ_LIMIT: Duration = Duration::from_secs(20);
@@ -32,7 +33,7 @@ async fn frames_to_the_end(url: &str, mut publish: impl FnMut()) -> Result<u64, 
 
 #[test]
 fn retina_reads_every_frame_with_its_default_options() {
-    let server = TestServer::start("shards: 2\ngatherReaders: 0");
+    let server = Rig::start(House::USUAL, "gatherReaders: 0\n");
     let mut publisher = Publisher::start(server.address(), "camera").unwrap();
     let mut source = Source::new(Shape::default());
     publisher.send_frames(&mut source, 1).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use audience::{Reader, Stage};
 use shardcast_tests::scene::house::House;
-use shardcast_tests::server::TestServer;
+use shardcast_tests::scene::rig::Rig;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -39,10 +39,9 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start(house: House) -> TestServer {
+fn start(house: House) -> Rig {
     let sessions = 2 * READERS;
-    let house = house.configuration();
-    TestServer::start(&format!("{house}sessionsPerAddress: {sessions}"))
+    Rig::start(house, &format!("sessionsPerAddress: {sessions}\n"))
 }
 
 fn warm_up(stage: &mut Stage, readers: &mut [Reader]) {
