@@ -6,6 +6,7 @@
 //!
 //! Not caught here: what takes more than one connection, time, or a body above libFuzzer's `-max_len`.
 
+pub mod auth;
 mod fragments;
 pub mod framing;
 pub mod reorder;
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     target("framing", framing::check),
     target("sdp", sdp::check),
     target("rtp", rtp::check),
+    target("auth", auth::check),
     target("rtcp", rtcp::check),
     target("reorder", reorder::check),
 ];

@@ -2,11 +2,13 @@
 //!
 //! Bytes of a connection go into [`MessageReader`]; requests come out and go into [`ServerSession`],
 //! whose answers the caller writes back. [`client::ClientSession`] is the other side of the same
-//! conversation: pull sources, the load generator and tests drive it.
+//! conversation: pull sources, the load generator and tests drive it. What a request says about who
+//! sends it is read by [`auth`].
 //!
-//! Deliberately absent: who may do what (`auth` reads credentials, the caller judges them), RTSP 2.0,
-//! RTSP over HTTP tunnels.
+//! Deliberately absent: who may do what (the caller refuses with 401), RTSP 2.0, RTSP over HTTP
+//! tunnels.
 
+pub mod auth;
 pub mod client;
 mod control;
 mod head;

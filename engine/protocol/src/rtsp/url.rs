@@ -182,6 +182,15 @@ impl fmt::Display for RtspUrl {
     }
 }
 
+/// The credentials of a URL, as they were sent. A password may hold an `@`.
+pub(super) fn split_credentials(text: &str) -> Option<&str> {
+    let (_, rest) = split_scheme(text)?;
+    let authority = rest.split(['/', '?']).next()?;
+    authority
+        .rsplit_once('@')
+        .map(|(credentials, _)| credentials)
+}
+
 fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     ["rtsp", "rtsps"]
@@ -238,7 +247,7 @@ fn track_number(text: &str) -> Result<usize, UrlError> {
     digits.parse().map_err(|_| UrlError::Track)
 }
 
-fn percent_decode(text: &str) -> Result<String, UrlError> {
+pub(super) fn percent_decode(text: &str) -> Result<String, UrlError> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
