@@ -64,8 +64,9 @@ pub use driver::{
 };
 pub use net::{
     AcceptOutcome, Acceptor, BindError, Bound, BoundUdp, Datagram, IdleSocket, ListenAddress,
-    ListenAddressError, ReadHalf, Readiness, Received, RecvSlab, SendBuffer, TcpListener,
-    TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind, bind_udp, multicast_sender,
+    ListenAddressError, MULTICAST_TTL, ReadHalf, Readiness, Received, RecvSlab, SendBuffer,
+    TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind, bind_udp,
+    multicast_sender,
 };
 pub use process::{Signal, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};

@@ -55,6 +55,13 @@ impl ListenAddress {
         self.port
     }
 
+    /// The same host at another port.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        let host = self.host.clone();
+        Self { host, port }
+    }
+
     /// Whether both families are meant: no host, or `[::]`.
     pub(crate) fn is_dual_stack(&self) -> bool {
         match &self.host {

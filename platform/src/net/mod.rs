@@ -18,6 +18,6 @@ pub use listener::{AcceptOutcome, Acceptor, Bound, TcpListener, bind};
 pub use stream::{IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf};
 pub(crate) use udp::Arrival;
 pub use udp::{
-    BoundUdp, Datagram, Readiness, Received, RecvSlab, UdpOptions, UdpSeat, UdpSocket, bind_udp,
-    multicast_sender,
+    BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, UdpOptions, UdpSeat,
+    UdpSocket, bind_udp, multicast_sender,
 };

@@ -19,7 +19,7 @@ use crate::os;
 const SEND_BUFFER_BYTES: usize = 4 << 20;
 
 /// How far multicast travels: through the routers of a site. MediaMTX's readers expect the same.
-const MULTICAST_TTL: u32 = 16;
+pub const MULTICAST_TTL: u8 = 16;
 
 /// Binds one UDP port for `shards` shards (at least one), such that a second daemon on the same
 /// address is refused, and a restart is not.
@@ -165,12 +165,12 @@ pub(super) fn open_for_groups(interface: IpAddr) -> io::Result<UdpSeat> {
     match interface {
         IpAddr::V4(ip) => {
             socket.set_multicast_if_v4(&ip)?;
-            socket.set_multicast_ttl_v4(MULTICAST_TTL)?;
+            socket.set_multicast_ttl_v4(u32::from(MULTICAST_TTL))?;
             socket.set_multicast_loop_v4(true)?;
         }
         IpAddr::V6(_) => {
             socket.set_multicast_if_v6(os::interface_of(interface)?)?;
-            socket.set_multicast_hops_v6(MULTICAST_TTL)?;
+            socket.set_multicast_hops_v6(u32::from(MULTICAST_TTL))?;
             socket.set_multicast_loop_v6(true)?;
         }
     }

@@ -25,7 +25,7 @@ use crate::burst::Burst;
 use crate::cancel::Cancel;
 use crate::os;
 
-pub use binding::bind_udp;
+pub use binding::{MULTICAST_TTL, bind_udp};
 pub(crate) use slab::Arrival;
 pub use slab::{Datagram, RecvSlab};
 
