@@ -1,6 +1,9 @@
 //! Egress: what a reader's connection writes. It takes packets from a log at the reader's cursor and hands the session one
 //! vectored write; the session owns the socket.
 
+mod reports;
 mod tcp;
+mod udp;
 
 pub use tcp::{Fill, TcpQueue, WRITE_BYTES_MAX};
+pub use udp::{DatagramQueue, first_sequence, goodbye_run};

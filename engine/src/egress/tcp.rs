@@ -8,15 +8,12 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
-use shardcast_protocol::container::rtp::rtcp::SenderReport;
-use shardcast_protocol::container::rtp::{HeaderView, Ssrc};
 
+use super::reports::report_at;
 use crate::fanout::{
     ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, Next,
 };
-use crate::stream::{
-    Batch, Packet, PacketFlags, RUNS_MAX, TrackBase, WIRE_HEADER_BYTES, wire_report,
-};
+use crate::stream::{Packet, RUNS_MAX, TrackBase, WIRE_HEADER_BYTES, wire_report};
 
 /// A write stops growing here: it is what a stalled reader can pin.
 pub const WRITE_BYTES_MAX: usize = 256 * 1024;
@@ -158,7 +155,7 @@ fn push_reports(
 ) {
     let batch = entry.batch.shared();
     for (track, (base, place)) in begin.iter().zip(&channels.0).enumerate() {
-        let report = sender_report(batch, packet, track, base.ssrc);
+        let report = report_at(batch, packet, track, base.ssrc);
         let wire = report.and_then(|report| wire_report(track, &report));
         if let (Some(mut wire), Some((_, rtcp))) = (wire, *place) {
             wire[1] = rtcp;
@@ -169,22 +166,6 @@ fn push_reports(
             );
         }
     }
-}
-
-/// The clock at the reader's first packet.
-fn sender_report(batch: &Batch, packet: u32, track: usize, ssrc: Ssrc) -> Option<SenderReport> {
-    let mut packets = batch.packets.iter().skip(packet as usize);
-    let first = packets.find(|packet| !packet.flags.has(PacketFlags::RTCP))?;
-    let header = HeaderView::parse(batch.packet_bytes(first).get(WIRE_HEADER_BYTES..)?).ok()?;
-    let (first, timestamp) = (usize::from(first.track), header.timestamp());
-    let rtp_timestamp = *batch.clock.at_same_time(first, timestamp).get(track)?;
-    let ntp = batch.clock.ntp(first, timestamp)?;
-    Some(SenderReport {
-        ssrc,
-        ntp,
-        rtp_timestamp,
-        ..SenderReport::default()
-    })
 }
 
 fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<u32> {
@@ -245,8 +226,10 @@ fn wire_headers(packets: &[(usize, &Packet, u8)]) -> Bytes {
 mod tests {
     use super::*;
     use crate::fanout::{SlowReaderPolicy, Start};
-    use crate::stream::{BatchBuilder, PacketFlags, Standing, StartPoint, StreamClock, StreamInfo};
-    use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp, SequenceNumber};
+    use crate::stream::{
+        Batch, BatchBuilder, PacketFlags, Standing, StartPoint, StreamClock, StreamInfo,
+    };
+    use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp, SequenceNumber, Ssrc};
     use std::sync::Arc;
     use std::time::Duration;
 

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use shardcast_platform::Slice;
 use smallvec::SmallVec;
 
+use super::datagrams::{DatagramBatch, DatagramNumbering};
 use crate::stream::{Batch, Packet, PacketFlags, WIRE_HEADER_BYTES};
 
 /// Channel maps of a stream for which a shard builds an image; readers with a fifth map get header slices of their own.
@@ -84,6 +85,8 @@ pub struct LocalBatch {
     runs: SmallVec<[Slice; 1]>,
     /// Only a stream with unusual channels has room for them.
     variants: OnceCell<Box<[OnceCell<VariantImage>; VARIANTS_MAX]>>,
+    /// Only a stream with readers of datagrams has them.
+    datagrams: OnceCell<Box<DatagramBatch>>,
 }
 
 impl LocalBatch {
@@ -99,6 +102,7 @@ impl LocalBatch {
             shared,
             runs,
             variants: OnceCell::new(),
+            datagrams: OnceCell::new(),
         }
     }
 
@@ -152,6 +156,18 @@ impl LocalBatch {
     pub fn variant(&self, index: usize, map: &ChannelMap) -> &VariantImage {
         let variants = self.variants.get_or_init(Box::default);
         variants[index].get_or_init(|| VariantImage::build(&self.shared, map))
+    }
+
+    /// The datagram image, once it has been built.
+    #[must_use]
+    pub fn datagrams(&self) -> Option<&DatagramBatch> {
+        self.datagrams.get().map(Box::as_ref)
+    }
+
+    /// Builds the datagram image, as the next one of its stream.
+    pub(super) fn build_datagrams(&self, numbering: &mut DatagramNumbering) {
+        self.datagrams
+            .get_or_init(|| Box::new(numbering.build(&self.shared)));
     }
 }
 

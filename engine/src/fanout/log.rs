@@ -4,12 +4,14 @@
 //! Positions count this shard's entries without a gap, whatever batches a ring has lost: a loss is a mark on the entry
 //! after it, which then begins at a start point.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::datagrams::{DatagramBatch, DatagramNumbering};
 use super::local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX};
 use crate::stream::{Batch, Packet, PacketFlags, StreamInfo};
 
@@ -94,6 +96,17 @@ pub struct Log {
     last_sequence: Option<u64>,
     ended: Option<EndReason>,
     variants: SmallVec<[ChannelMap; VARIANTS_MAX]>,
+    datagrams: RefCell<Datagrams>,
+}
+
+/// How far the datagram image is built.
+#[derive(Debug, Default)]
+struct Datagrams {
+    numbering: Option<DatagramNumbering>,
+    /// Those who are sent it.
+    readers: usize,
+    /// The entry after the last one that was built for them.
+    next: Option<u64>,
 }
 
 impl Log {
@@ -113,6 +126,7 @@ impl Log {
             last_sequence: None,
             ended: None,
             variants: SmallVec::new(),
+            datagrams: RefCell::default(),
         }
     }
 
@@ -267,6 +281,54 @@ impl Log {
         }
         self.variants.push(map.clone());
         Some(self.variants.len() - 1)
+    }
+
+    /// A reader of datagrams has come; a packet takes at most so many bytes.
+    pub fn join_datagrams(&self, packet_bytes_max: usize) {
+        let mut datagrams = self.datagrams.borrow_mut();
+        datagrams.readers += 1;
+        datagrams
+            .numbering
+            .get_or_insert_with(|| DatagramNumbering::new(&self.info, packet_bytes_max));
+    }
+
+    /// A reader of datagrams has left. After the last one nothing is built until the next comes.
+    pub fn leave_datagrams(&self) {
+        let mut datagrams = self.datagrams.borrow_mut();
+        datagrams.readers = datagrams.readers.saturating_sub(1);
+        if datagrams.readers == 0 {
+            datagrams.next = None;
+        }
+    }
+
+    /// The datagram image of an entry. Entries are built in order, because their numbers go on; the first is where a reader
+    /// that comes now could begin, so that none needs one before it.
+    #[must_use]
+    pub fn datagrams(&self, number: u64) -> Option<&DatagramBatch> {
+        let mut datagrams = self.datagrams.borrow_mut();
+        let Datagrams {
+            numbering, next, ..
+        } = &mut *datagrams;
+        let first = self
+            .latest_start()
+            .map_or(number, |start| start.entry.min(number));
+        let from = next.unwrap_or(first).max(self.first);
+        for number in from..=number {
+            if let (Some(entry), Some(numbering)) = (self.entry(number), numbering.as_mut()) {
+                entry.batch.build_datagrams(numbering);
+                *next = Some(number + 1);
+            }
+        }
+        self.entry(number)?.batch.datagrams()
+    }
+
+    /// Packets that no datagram can hold, since it was last asked.
+    pub fn take_oversized(&self) -> u64 {
+        let mut datagrams = self.datagrams.borrow_mut();
+        datagrams
+            .numbering
+            .as_mut()
+            .map_or(0, DatagramNumbering::take_oversized)
     }
 
     /// Whether the first packet of the leading track at or after `position` in its entry begins an access unit, as it does

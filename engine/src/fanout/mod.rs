@@ -6,13 +6,15 @@
 //! the path and leave through `egress`.
 
 mod cursor;
+mod datagrams;
 mod local_batch;
 mod log;
 mod shared_log;
 mod wake_queue;
 
 pub use cursor::{Cursor, Drop, DropReason, Next, SlowReaderPolicy, Start};
+pub use datagrams::{DatagramBatch, DatagramNumbering, DatagramRun};
 pub use local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX, VariantImage};
 pub use log::{Appended, EndReason, Entry, Log, LogLimits, Position};
-pub use shared_log::{ReaderSeat, SharedLog};
+pub use shared_log::{DatagramSeat, ReaderSeat, SharedLog};
 pub use wake_queue::{WakeLimits, WakeQueue};

@@ -16,6 +16,16 @@ pub struct ReaderSeat {
     index: Cell<usize>,
 }
 
+/// A reader for whom the datagram image is built, until it is dropped.
+#[derive(Debug)]
+pub struct DatagramSeat(Rc<SharedLog>);
+
+impl Drop for DatagramSeat {
+    fn drop(&mut self) {
+        self.0.log.borrow().leave_datagrams();
+    }
+}
+
 /// A log and its readers on this shard.
 #[derive(Debug)]
 pub struct SharedLog {
@@ -55,6 +65,13 @@ impl SharedLog {
         seat.index.set(readers.len());
         readers.push(seat.clone());
         seat
+    }
+
+    /// A reader of datagrams has come; a packet takes at most so many bytes.
+    #[must_use]
+    pub fn join_datagrams(self: &Rc<Self>, packet_bytes_max: usize) -> DatagramSeat {
+        self.log.borrow().join_datagrams(packet_bytes_max);
+        DatagramSeat(self.clone())
     }
 
     /// Ends a reader's seat.

@@ -1,6 +1,7 @@
 //! Sender reports of our own (RFC 3550 section 6.4.1), in their wire frame: what a stream's readers are told of its clock.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use shardcast_protocol::container::rtp::Ssrc;
 use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
 
 use super::WIRE_HEADER_BYTES;
@@ -8,13 +9,25 @@ use super::WIRE_HEADER_BYTES;
 /// Canonical name (RFC 3550 section 6.5.1) of every track: one name ties a stream's tracks together.
 const CNAME: &str = "shardcast";
 
-/// A report and the canonical name, framed for the track's usual channel.
+/// A report and the canonical name.
+#[must_use]
+pub fn compound_report(report: &SenderReport) -> Option<Bytes> {
+    rtcp::sender_report(report, CNAME).ok()
+}
+
+/// The same, framed for the track's usual channel.
 #[must_use]
 pub fn wire_report(track: usize, report: &SenderReport) -> Option<BytesMut> {
-    let compound = rtcp::sender_report(report, CNAME).ok()?;
+    let compound = compound_report(report)?;
     let mut wire = BytesMut::with_capacity(WIRE_HEADER_BYTES + compound.len());
     wire.extend_from_slice(&[b'$', u8::try_from(2 * track + 1).ok()?]);
     wire.extend_from_slice(&u16::try_from(compound.len()).ok()?.to_be_bytes());
     wire.extend_from_slice(&compound);
     Some(wire)
+}
+
+/// The end of a source (RFC 3550 section 6.6).
+#[must_use]
+pub fn compound_goodbye(ssrc: Ssrc) -> Option<Bytes> {
+    rtcp::goodbye(ssrc, CNAME).ok()
 }

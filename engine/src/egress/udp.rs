@@ -1,0 +1,161 @@
+//! The queue of a reader over UDP, or of a multicast group: the datagrams between its cursor and the log's head.
+//!
+//! A batch's datagrams leave in runs, one system call each. Of a large batch, as a key frame makes it, only some leave at
+//! once: a burst of hundreds overruns the buffers on its way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use shardcast_platform::Slice;
+use shardcast_protocol::container::rtp::{SequenceNumber, Ssrc};
+use smallvec::SmallVec;
+
+use super::Fill;
+use super::reports::first_report;
+use crate::fanout::{Cursor, DatagramRun, Drop, Entry, Log, Next, Position};
+use crate::stream::{TrackBase, compound_goodbye};
+
+/// Datagrams that leave at once for a reader, at least: about a millisecond of a 150 Mbit/s link.
+const BURST_DATAGRAMS_MIN: usize = 16;
+
+/// A batch leaves in at most so many bursts, however large it is, a millisecond apart: more would be latency for nothing.
+const BURSTS_MAX: usize = 8;
+
+/// A reader's place in a log and the datagrams that it is to be sent next.
+#[derive(Debug)]
+pub struct DatagramQueue {
+    cursor: Cursor,
+    /// Whether the reader has set a track up.
+    is_set_up: SmallVec<[bool; 2]>,
+    /// Of the batch that is being sent. Bounded by the batch.
+    runs: VecDeque<DatagramRun>,
+    burst_datagrams: usize,
+    packets_taken: u64,
+    /// Where the tracks began, until the reader was told the clock.
+    reports_due: Option<Arc<[TrackBase]>>,
+}
+
+impl DatagramQueue {
+    /// A reader at `cursor` of these tracks, of a stream whose tracks began at `begin`.
+    #[must_use]
+    pub fn new(
+        cursor: Cursor,
+        is_set_up: impl IntoIterator<Item = bool>,
+        begin: Arc<[TrackBase]>,
+    ) -> Self {
+        Self {
+            cursor,
+            is_set_up: is_set_up.into_iter().collect(),
+            runs: VecDeque::new(),
+            burst_datagrams: BURST_DATAGRAMS_MIN,
+            packets_taken: 0,
+            reports_due: Some(begin),
+        }
+    }
+
+    /// Takes the next batch's datagrams, once those before it have left.
+    pub fn fill(&mut self, log: &Log, now: Instant) -> Fill {
+        while self.runs.is_empty() {
+            match self.cursor.next(log, now) {
+                Next::Take(entry, packet) => {
+                    let number = self.cursor.position().map_or(0, |at| at.entry);
+                    self.take(log, number, entry, packet);
+                    self.cursor.advance(entry, None);
+                }
+                Next::Wait => return Fill::Empty,
+                Next::Ended(reason) => return Fill::Ended(reason),
+                Next::TooSlow(reason) => return Fill::TooSlow(reason),
+            }
+        }
+        Fill::Ready
+    }
+
+    /// The datagrams that are to leave next, of one track; at most a burst.
+    pub fn pop_run(&mut self, most_datagrams: usize) -> Option<DatagramRun> {
+        let run = self.runs.front_mut()?;
+        if run.datagrams() > most_datagrams {
+            return Some(run.split_front(most_datagrams));
+        }
+        self.runs.pop_front()
+    }
+
+    /// Puts back what did not leave.
+    pub fn push_back(&mut self, run: DatagramRun) {
+        self.runs.push_front(run);
+    }
+
+    /// Datagrams that may leave at once.
+    #[must_use]
+    pub fn burst_datagrams(&self) -> usize {
+        self.burst_datagrams
+    }
+
+    /// Whether something of the batch is still to leave.
+    #[must_use]
+    pub fn has_runs(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// What was dropped since it was last asked.
+    pub fn poll_drop(&mut self) -> Option<Drop> {
+        self.cursor.poll_drop()
+    }
+
+    /// Packets taken so far.
+    #[must_use]
+    pub fn packets_taken(&self) -> u64 {
+        self.packets_taken
+    }
+
+    fn take(&mut self, log: &Log, number: u64, entry: &Entry, packet: u32) {
+        let Some(datagrams) = log.datagrams(number) else {
+            return;
+        };
+        if let Some(begin) = self.reports_due.take() {
+            self.push_reports(entry, packet, &begin);
+        }
+        let is_set_up = &self.is_set_up;
+        let mine = |run: &DatagramRun| is_set_up.get(usize::from(run.track)) == Some(&true);
+        self.runs.extend(datagrams.runs_from(packet).filter(mine));
+        let count: usize = self.runs.iter().map(DatagramRun::datagrams).sum();
+        self.burst_datagrams = count.div_ceil(BURSTS_MAX).max(BURST_DATAGRAMS_MIN);
+        self.packets_taken += count as u64;
+    }
+
+    /// A sender report for each of the reader's tracks, before its first packet.
+    fn push_reports(&mut self, entry: &Entry, packet: u32, begin: &[TrackBase]) {
+        for (track, (base, is_set_up)) in (0u8..).zip(begin.iter().zip(&self.is_set_up)) {
+            let batch = entry.batch.shared();
+            let report = first_report(batch, packet, usize::from(track), base.ssrc);
+            if let (Some(compound), true) = (report, is_set_up) {
+                self.runs.push_back(control_run(track, compound));
+            }
+        }
+    }
+}
+
+/// A control packet that is a run of its own.
+#[must_use]
+fn control_run(track: u8, compound: Bytes) -> DatagramRun {
+    DatagramRun {
+        track,
+        is_rtcp: true,
+        datagram_bytes: compound.len(),
+        bytes: Slice::new(compound),
+    }
+}
+
+/// A goodbye of one track (RFC 3550, section 6.6).
+#[must_use]
+pub fn goodbye_run(track: u8, ssrc: Ssrc) -> Option<DatagramRun> {
+    Some(control_run(track, compound_goodbye(ssrc)?))
+}
+
+/// The number in the datagram image of each track's first packet at or after `position`.
+#[must_use]
+pub fn first_sequence(log: &Log, position: Position, track: usize) -> Option<SequenceNumber> {
+    log.datagrams(position.entry)?
+        .first_sequence(track, position.packet)
+}
