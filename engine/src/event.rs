@@ -11,6 +11,8 @@ use std::sync::mpsc::{
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use shardcast_protocol::rtsp::TransportKind;
+
 use crate::fanout::{DropReason, EndReason};
 use crate::path::PathName;
 use crate::refusal::RefusalReason;
@@ -97,6 +99,8 @@ pub enum Event {
         path: PathName,
         /// Number and codecs of its tracks.
         tracks: String,
+        /// How its packets travel.
+        transport: TransportKind,
     },
     /// A session that published or read has ended.
     SessionEnded {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shardcast::event::{Event, EventReceiver, Received};
+use shardcast_protocol::rtsp::TransportKind;
 
 /// Writes events until the server has ended.
 pub(crate) fn write_all(events: &EventReceiver) {
@@ -49,10 +50,12 @@ fn write(event: &Event) {
             peer,
             path,
             tracks,
+            transport,
         } => {
+            let transport = transport_name(*transport);
             tracing::info!("[RTSP] [session {session}] created by {peer}");
             tracing::info!(
-                "[RTSP] [session {session}] is reading from path '{path}', with TCP, {tracks}"
+                "[RTSP] [session {session}] is reading from path '{path}', with {transport}, {tracks}"
             );
         }
         Event::SessionEnded {
@@ -114,5 +117,14 @@ fn write_trouble(event: &Event) {
             tracing::error!("[session {session}] ended by an internal error: {message}");
         }
         other => tracing::debug!("{other:?}"),
+    }
+}
+
+/// MediaMTX's names.
+fn transport_name(transport: TransportKind) -> &'static str {
+    match transport {
+        TransportKind::Tcp => "TCP",
+        TransportKind::Udp => "UDP",
+        TransportKind::Multicast => "UDP-multicast",
     }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+mod doors;
 pub mod egress;
 pub mod event;
 pub mod fanout;

@@ -138,9 +138,10 @@ fn report_start(server: &Server) {
             tracing::warn!("[{}] {note}", listener.protocol);
         }
         tracing::info!(
-            "[{}] listener opened on {} (TCP)",
+            "[{}] listener opened on {} ({})",
             listener.protocol,
-            listener.address
+            listener.address,
+            listener.transport
         );
     }
     if server.listeners().is_empty() {

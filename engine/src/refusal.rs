@@ -110,6 +110,12 @@ refusal_reasons! {
     OtherSource = "other_source",
     /// A publisher's access unit is over its maximum.
     AccessUnitTooLarge = "access_unit_too_large",
+    /// A datagram of a peer that nobody expects, or that pretends to be another.
+    StrayDatagram = "stray_datagram",
+    /// A datagram that came faster than its session could look at it.
+    DatagramOverrun = "datagram_overrun",
+    /// A packet that no datagram can hold and that cannot be cut: readers over UDP do not get it.
+    OversizedPacket = "oversized_packet",
 }
 
 impl fmt::Display for RefusalReason {

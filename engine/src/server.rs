@@ -9,18 +9,19 @@ use arc_swap::ArcSwap;
 use shardcast_config as config;
 use shardcast_config::Config;
 use shardcast_platform::{
-    Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddress, ListenAddressError,
+    Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddressError,
 };
 use shardcast_runtime::{
     Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle, ShardContext,
     ShardCount, ShardId, Stall, StartError,
 };
 
+use crate::doors::open_listeners;
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::path::PathId;
 use crate::session::{ListenerSeed, listen};
 use crate::session_id::SessionId;
-use crate::shard::{Control, EngineMessages, Media, Return, ServerState, Shard};
+use crate::shard::{Control, DatagramSeed, EngineMessages, Media, Return, ServerState, Shard};
 use crate::snapshot::Snapshot;
 use crate::supervise::STAGES;
 
@@ -37,6 +38,8 @@ pub struct Server {
 pub struct Listener {
     /// "RTSP".
     pub protocol: &'static str,
+    /// "TCP", "UDP/RTP" or "UDP/RTCP".
+    pub transport: &'static str,
     /// As configured.
     pub configured: String,
     /// As bound: with the port that was chosen.
@@ -65,6 +68,16 @@ pub enum ServerError {
         key: &'static str,
         /// What is wrong.
         error: BindError,
+    },
+    /// The two ports for datagrams are no pair.
+    #[error(
+        "rtpAddress '{rtp}' and rtcpAddress '{rtcp}': the port of RTCP has to be the one after that of RTP"
+    )]
+    Ports {
+        /// `rtpAddress`.
+        rtp: String,
+        /// `rtcpAddress`.
+        rtcp: String,
     },
     /// The driver that was asked for cannot be had.
     #[error("{key}: {error}")]
@@ -118,22 +131,23 @@ impl Server {
         let hooks_state = Arc::new(std::sync::OnceLock::new());
         let hooks = hooks(&hooks_state, &events);
         let seeds = |plan: &Plan| {
+            let opened = open_listeners(&handle.load(), plan.shards)?;
             let state = Arc::new(ServerState::new(
                 handle.clone(),
                 plan.shards,
                 events.clone(),
+                opened.datagram_ports,
             ));
-            let (listeners, acceptors) = open_listeners(&handle.load(), plan.shards)?;
             let _set_once = hooks_state.set(state.clone());
-            made = Some((state.clone(), listeners));
-            Ok(acceptors
-                .into_iter()
-                .map(|acceptor| Seed {
-                    state: state.clone(),
-                    acceptor,
-                    companion: companion.clone(),
-                })
-                .collect())
+            made = Some((state.clone(), opened.listeners));
+            let seats = opened.acceptors.into_iter().zip(opened.datagrams);
+            let seed = |(acceptor, datagrams)| Seed {
+                state: state.clone(),
+                acceptor,
+                datagrams,
+                companion: companion.clone(),
+            };
+            Ok(seats.map(seed).collect())
         };
         let running = Runtime::start::<EngineNode, ServerError>(options, hooks, seeds)
             .map_err(server_error)?;
@@ -194,6 +208,7 @@ impl Server {
 struct Seed {
     state: Arc<ServerState>,
     acceptor: Option<Acceptor>,
+    datagrams: Option<DatagramSeed>,
     companion: Option<Companion>,
 }
 
@@ -208,7 +223,7 @@ impl Node for EngineNode {
     type Seed = Seed;
 
     fn start(context: ShardContext<EngineMessages>, seed: Seed) -> Rc<Self> {
-        let shard = Shard::start(context, seed.state);
+        let shard = Shard::start(context, seed.state, seed.datagrams);
         if let Some(companion) = seed.companion {
             companion(&shard);
         }
@@ -240,35 +255,6 @@ impl Node for EngineNode {
         self.shard.begin_drain();
         self.shard.sessions.drained().await;
     }
-}
-
-type Acceptors = Vec<Option<Acceptor>>;
-
-fn open_listeners(
-    config: &Config,
-    shards: usize,
-) -> Result<(Vec<Listener>, Acceptors), ServerError> {
-    if !config.rtsp.enabled {
-        return Ok((Vec::new(), (0..shards).map(|_| None).collect()));
-    }
-    let (key, configured) = ("rtspAddress", config.rtsp.address.clone());
-    let address: ListenAddress = configured.parse().map_err(|error| ServerError::Address {
-        key,
-        address: configured.clone(),
-        error,
-    })?;
-    let bound = shardcast_platform::bind(&address, shards)
-        .map_err(|error| ServerError::Bind { key, error })?;
-    let listener = Listener {
-        protocol: "RTSP",
-        configured,
-        address: bound.local_addr,
-        note: bound.note,
-    };
-    Ok((
-        vec![listener],
-        bound.acceptors.into_iter().map(Some).collect(),
-    ))
 }
 
 fn options_of(config: &Config) -> Options {

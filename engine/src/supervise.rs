@@ -6,7 +6,15 @@ use crate::path::PathId;
 use crate::session_id::SessionId;
 
 /// The engine's stages, by index.
-pub(crate) const STAGES: &[&str] = &["accept", "session", "write", "fan-out", "coalesce", "sweep"];
+pub(crate) const STAGES: &[&str] = &[
+    "accept",
+    "session",
+    "write",
+    "fan-out",
+    "coalesce",
+    "sweep",
+    "datagrams",
+];
 
 /// Accepts connections.
 pub(crate) const STAGE_ACCEPT: Stage = Stage::engine(0);
@@ -20,6 +28,9 @@ pub(crate) const STAGE_FANOUT: Stage = Stage::engine(3);
 pub(crate) const STAGE_COALESCE: Stage = Stage::engine(4);
 /// Ends sessions whose deadline has passed.
 pub(crate) const STAGE_SWEEP: Stage = Stage::engine(5);
+
+/// Receives and paces datagrams.
+pub(crate) const STAGE_DATAGRAMS: Stage = Stage::engine(6);
 
 /// The mark of a session's task.
 #[must_use]

@@ -53,6 +53,9 @@ pub enum DaemonError {
     },
 }
 
+/// The ports for datagrams are of the system's choice: daemons run side by side.
+const DATAGRAMS: &str = "rtpAddress: :0\nrtcpAddress: :0\n";
+
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
 pub struct Daemon {
@@ -76,7 +79,7 @@ impl Daemon {
     /// As [`Self::start`].
     pub fn start_on(port: u16, configuration: &str) -> Result<Self, DaemonError> {
         let directory = TempDir::new()?;
-        let text = format!("rtspAddress: :{port}\n{configuration}");
+        let text = format!("rtspAddress: :{port}\n{DATAGRAMS}{configuration}");
         fs::write(directory.path().join("shardcast.yml"), text)?;
         let log = File::create(directory.path().join("log"))?;
         let child = command(&program()?)

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use shardcast_protocol::rtsp::TransportKind;
+
 use crate::event::{Event, SessionEnd};
 use crate::path::PathName;
 use crate::session_id::SessionId;
@@ -39,12 +41,14 @@ impl Begun {
         session: &SessionHandle,
         path: &PathName,
         tracks: String,
+        transport: TransportKind,
     ) -> Self {
         let event = Event::ReaderBegan {
             session: session.id,
             peer: session.peer,
             path: path.clone(),
             tracks,
+            transport,
         };
         Self::new(shard, session, path, &event)
     }

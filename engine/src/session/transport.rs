@@ -1,6 +1,7 @@
 //! The stream under a session: plain TCP today; TLS and tunnels have the same shape.
 
 use std::io;
+use std::net::IpAddr;
 
 use shardcast_platform::{
     Cancel, Gather, IdleSocket, Outcome, ReadHalf, SendBuffer, Slab, TcpStream, WriteHalf,
@@ -43,6 +44,8 @@ pub trait Transport: Source + Sink + Sized {
     /// # Errors
     /// Those of the system; the bounds stay as they were.
     fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()>;
+    /// Our own address, as the peer knows it.
+    fn local_ip(&self) -> Option<IpAddr>;
     /// Whether it can go on on another shard.
     fn is_movable(&self) -> bool;
     /// Lets go of the socket, to go on with it on another shard.
@@ -86,6 +89,11 @@ impl Transport for TcpStream {
 
     fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()> {
         Self::bound_send_buffer(self, bound)
+    }
+
+    fn local_ip(&self) -> Option<IpAddr> {
+        let address = Self::local_addr(self).ok()?;
+        Some(address.ip().to_canonical())
     }
 
     fn is_movable(&self) -> bool {

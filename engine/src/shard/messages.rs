@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shardcast_runtime::Messages;
 
-use super::Shard;
+use super::{ForwardedDatagram, Shard};
 use crate::fanout::EndReason;
 use crate::path::{PathEntry, PathId};
 use crate::session_id::SessionId;
@@ -44,6 +44,9 @@ pub enum Media {
         /// The packets.
         batch: Arc<Batch>,
     },
+    /// From the shard that the kernel has given it to, to the one that expects it. Lost: as on the network; counted at the
+    /// sender.
+    Datagram(Box<ForwardedDatagram>),
 }
 
 /// The lossless ring: nothing here is ever lost.

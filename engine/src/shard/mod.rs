@@ -9,8 +9,10 @@
 mod addresses;
 mod ask;
 mod coalesce;
+mod datagrams;
 mod media_link;
 mod messages;
+mod multicast;
 mod owner;
 mod sessions;
 mod shared;
@@ -25,11 +27,16 @@ use shardcast_runtime::{Guarded, Mark, ShardContext, ShardId, Stage};
 
 pub use addresses::{IdleSeat, IdleSessions};
 pub use coalesce::{CoalesceTimer, Coalesced};
+pub use datagrams::{
+    DatagramDirectory, DatagramInbox, DatagramPeer, DatagramPorts, DatagramSeed, DatagramTaker,
+    ForwardedDatagram, Pacer, PeerSeat,
+};
 pub use media_link::MediaLink;
 pub use messages::{
     Answer, Arrival, AskId, Control, Described, EngineMessages, Media, PublishGrant, Question,
     Refusal, Return,
 };
+pub use multicast::{MulticastAddresses, MulticastGroup, MulticastGroups};
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 
@@ -39,7 +46,7 @@ use crate::path::PathId;
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
-use crate::supervise::{STAGE_COALESCE, STAGE_FANOUT, STAGE_SWEEP};
+use crate::supervise::{STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_FANOUT, STAGE_SWEEP};
 
 use owner::OwnedPath;
 use taker::TakenPath;
@@ -56,6 +63,12 @@ pub struct Shard {
     pub coalesce: CoalesceTimer,
     /// The sessions here.
     pub sessions: Sessions,
+    /// RTP and RTCP in datagrams, where UDP is switched on.
+    pub datagrams: Option<Rc<DatagramPorts>>,
+    /// Those who wait to send the next burst of datagrams.
+    pub bursts: Pacer,
+    /// The groups that readers here were told of.
+    pub multicast: MulticastGroups,
     state: Guarded<State>,
 }
 
@@ -78,7 +91,12 @@ impl std::fmt::Debug for Shard {
 impl Shard {
     /// Starts the core on its shard's thread, with its fan-out and its coalescing timer.
     #[must_use]
-    pub fn start(context: ShardContext<EngineMessages>, server: Arc<ServerState>) -> Rc<Self> {
+    pub fn start(
+        context: ShardContext<EngineMessages>,
+        server: Arc<ServerState>,
+        datagrams: Option<DatagramSeed>,
+    ) -> Rc<Self> {
+        let datagrams = datagrams.and_then(|seed| start_datagrams(&server, seed));
         let config = server.config.load();
         let limits = WakeLimits {
             readers: config.fanout.wake_readers,
@@ -88,6 +106,9 @@ impl Shard {
             wake_queue: WakeQueue::new(limits),
             coalesce: CoalesceTimer::new(config.fanout.coalesce),
             sessions: Sessions::default(),
+            datagrams,
+            bursts: Pacer::default(),
+            multicast: MulticastGroups::default(),
             state: context.guard(State::default()),
             context,
             server,
@@ -108,6 +129,12 @@ impl Shard {
             let also = |now| shard.own_end_overdue(now);
             shard.sessions.sweep(timeouts, also).await;
         });
+        shard.spawn_stage(STAGE_DATAGRAMS, |shard| async move {
+            shard.bursts.run_by_timer().await;
+        });
+        if let Some(ports) = &shard.datagrams {
+            shard.serve_datagrams(ports);
+        }
         shard
     }
 
@@ -158,6 +185,7 @@ impl Shard {
                 publisher,
                 batch,
             } => self.own_batch(path, publisher, batch),
+            Media::Datagram(forwarded) => self.take_forwarded(&forwarded),
         }
     }
 
@@ -207,4 +235,15 @@ impl Shard {
     ) {
         self.context.spawn(Mark::stage(stage), run(self.clone()));
     }
+}
+
+/// Without its sockets a shard serves all but UDP.
+fn start_datagrams(server: &ServerState, seed: DatagramSeed) -> Option<Rc<DatagramPorts>> {
+    let ports = DatagramPorts::start(seed);
+    ports
+        .inspect_err(|error| {
+            let error = error.to_string();
+            server.events.publish(&Event::AcceptFailed { error });
+        })
+        .ok()
 }

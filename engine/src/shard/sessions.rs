@@ -41,6 +41,8 @@ pub enum Phase {
     Commands,
     /// It is sent media; it need send nothing itself.
     Playing,
+    /// It is sent media in datagrams, which nobody acknowledges: its requests and reports are its signs of life.
+    PlayingDatagrams,
     /// It sends media.
     Recording,
     /// It was told its end.
@@ -48,6 +50,12 @@ pub enum Phase {
         /// When.
         since: Instant,
     },
+}
+
+impl Phase {
+    fn is_playing(self) -> bool {
+        matches!(self, Self::Playing | Self::PlayingDatagrams)
+    }
 }
 
 /// A session, as others on its shard see it.
@@ -194,6 +202,10 @@ impl SessionHandle {
             Phase::Closing { since: begun } => {
                 (since(begun) > LINGER_TIMEOUT).then_some(Deadline::Idle)
             }
+            Phase::PlayingDatagrams => {
+                let heard = self.last_request.get().max(self.last_media.get());
+                (since(heard) > IDLE_TIMEOUT).then_some(Deadline::Idle)
+            }
             Phase::Playing => None,
         }
     }
@@ -244,10 +256,7 @@ impl Sessions {
     pub fn begin_drain(&self) {
         self.is_draining.set(true);
         let all: Vec<_> = self.all.borrow().values().cloned().collect();
-        for session in all
-            .iter()
-            .filter(|session| session.phase() != Phase::Playing)
-        {
+        for session in all.iter().filter(|session| !session.phase().is_playing()) {
             session.end(SessionEnd::Shutdown);
         }
     }

@@ -2,10 +2,11 @@
 //! touched on the packet's way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use shardcast_config::Config;
+use shardcast_protocol::rtsp::PortPair;
 use shardcast_runtime::{ShardId, place};
 
 use crate::event::EventBus;
@@ -13,7 +14,7 @@ use crate::path::{Directory, PathName};
 use crate::record::SessionRecords;
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 
-use super::IdleSessions;
+use super::{DatagramDirectory, IdleSessions, MulticastAddresses};
 
 /// The configuration in force. A shard sees a change at its next look.
 pub type ConfigHandle = Arc<ArcSwap<Config>>;
@@ -31,6 +32,14 @@ pub struct ServerState {
     pub records: SessionRecords,
     /// Sessions that neither play nor record, by address.
     pub idle_sessions: IdleSessions,
+    /// Which shard expects whose datagrams.
+    pub datagram_directory: Arc<DatagramDirectory>,
+    /// Which addresses streams have for multicast.
+    pub multicast_addresses: Arc<MulticastAddresses>,
+    /// Our ports for RTP and RTCP in datagrams, where UDP is switched on.
+    pub datagram_ports: Option<PortPair>,
+    /// Sockets that are open for one publisher's packets alone.
+    pub peer_sockets: AtomicUsize,
     /// Sessions and paths of each shard.
     loads: Vec<AtomicU32>,
     /// What each shard has refused.
@@ -40,13 +49,23 @@ pub struct ServerState {
 impl ServerState {
     /// For so many shards, with these listeners of events.
     #[must_use]
-    pub fn new(config: ConfigHandle, shards: usize, events: EventBus) -> Self {
+    pub fn new(
+        config: ConfigHandle,
+        shards: usize,
+        events: EventBus,
+        datagram_ports: Option<PortPair>,
+    ) -> Self {
+        let range = config.load().rtsp.multicast_range;
         Self {
             config,
             directory: Directory::default(),
             events,
             records: SessionRecords::default(),
             idle_sessions: IdleSessions::default(),
+            datagram_directory: Arc::default(),
+            multicast_addresses: MulticastAddresses::new(range),
+            datagram_ports,
+            peer_sockets: AtomicUsize::new(0),
             loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
             refusals: (0..shards).map(|_| RefusalCounters::default()).collect(),
         }

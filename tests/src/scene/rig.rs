@@ -36,7 +36,9 @@ impl Rig {
     /// # Panics
     /// When it does not start.
     pub fn start_with(house: &str, configuration: &str, companion: Option<Companion>) -> Self {
-        let text = format!("rtspAddress: :0\nshutdownTimeout: 3s\n{house}{configuration}");
+        let text = format!(
+            "rtspAddress: :0\nrtpAddress: :0\nrtcpAddress: :0\nshutdownTimeout: 3s\n{house}{configuration}"
+        );
         let loaded = shardcast_config::parse(None, &text, std::iter::empty());
         let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let bus = EventBus::default();

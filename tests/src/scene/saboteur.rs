@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,6 +172,10 @@ impl<T: Transport> Transport for Thorny<T> {
 
     fn bound_send_buffer(&self, bound: SendBuffer) -> io::Result<()> {
         self.0.bound_send_buffer(bound)
+    }
+
+    fn local_ip(&self) -> Option<IpAddr> {
+        self.0.local_ip()
     }
 
     /// It stays on the shard of its door, thorn and all.

@@ -151,9 +151,9 @@ fn a_bad_key_is_told_with_file_line_and_column() {
         ("readTimeout: soon\n", ":1:14:", ["readTimeout", "soon"]),
         ("rtsp: yes\nrtsp: no\n", ":2:1:", ["rtsp", "1"]),
         (
-            "pathDefaults:\n  publishUser: me\n",
+            "pathDefaults:\n  srtReadPassphrase: verysecret\n",
             ":2:",
-            ["publishUser", "not"],
+            ["srtReadPassphrase", "not"],
         ),
     ] {
         let folder = folder_with("shardcast.yml", content);

@@ -277,6 +277,9 @@ fn a_shard_without_readers_is_sent_nothing_however_they_left() {
         }
         rig.wait_readers(PATH, 0);
     }
+    rig.wait_counters("the owner has heard of every end", |snapshot| {
+        (snapshot.messages_on_the_way() == 0).then_some(())
+    });
     let sent = || rig.snapshot().shards[owner].media_sent;
     let before = sent();
     broadcast.send(50).unwrap();

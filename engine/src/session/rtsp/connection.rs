@@ -19,18 +19,11 @@ use crate::session::begun::Begun;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use crate::session::transport::{Source, Transport};
 use crate::session::writing::{ended, linger, write_message};
-use crate::shard::{Described, IdleSeat, Phase, SessionHandle, Shard};
+use crate::shard::{Described, IdleSeat, MulticastGroup, Phase, SessionHandle, Shard};
 use crate::stream::StreamInfo;
 
 /// The `Server` header.
 pub(super) const SERVER_NAME: &str = "shardcast";
-
-/// How packets may travel: between the messages of their connection, so far.
-const TRANSPORTS: Transports = Transports {
-    tcp: true,
-    udp: None,
-    multicast: false,
-};
 
 /// Room for a read while only requests pass. Nearly all requests of real players fit into one read; more is not worth it,
 /// because every session waits with so much.
@@ -51,6 +44,8 @@ pub(super) struct Connection<T> {
     pub(crate) reading: Option<Begun>,
     /// Its place among its address's sessions that neither play nor record.
     pub(crate) idle: Option<IdleSeat>,
+    /// The group of which its reader was told.
+    pub(crate) group: Option<Rc<MulticastGroup>>,
 }
 
 /// What the session is about to do, as its requests have said so far.
@@ -80,6 +75,17 @@ pub(super) enum Flow {
     Move(Box<super::handover::Departure>),
 }
 
+/// How packets may travel.
+fn transports_of(shard: &Shard) -> Transports {
+    let config = shard.server.config.load();
+    let has_datagrams = shard.datagrams.is_some();
+    Transports {
+        tcp: config.rtsp.tcp,
+        udp: shard.server.datagram_ports.filter(|_| has_datagrams),
+        multicast: config.rtsp.multicast,
+    }
+}
+
 /// Serves a new connection to its end.
 pub(crate) fn serve<T: Transport>(
     shard: &Rc<Shard>,
@@ -104,6 +110,7 @@ impl<T> Connection<T> {
             has_moved,
             reading,
             idle,
+            group,
         } = self;
         let connection = Connection {
             shard,
@@ -116,6 +123,7 @@ impl<T> Connection<T> {
             has_moved,
             reading,
             idle,
+            group,
         };
         (connection, before)
     }
@@ -143,7 +151,7 @@ impl<T: Transport> Connection<T> {
             server: SERVER_NAME.into(),
             session_timeout: crate::shard::IDLE_TIMEOUT,
             peer: session.peer.ip(),
-            transports: TRANSPORTS,
+            transports: transports_of(&shard),
         };
         let most = shard.server.config.load().limits.sessions_per_address;
         let idle = shard.server.idle_sessions.seat(session.peer.ip(), most);
@@ -158,6 +166,7 @@ impl<T: Transport> Connection<T> {
             plan: Plan::Nothing,
             has_moved: false,
             reading: None,
+            group: None,
         }
     }
 

@@ -5,11 +5,16 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use shardcast_config::Source;
-use shardcast_protocol::rtsp::{Mode, Question, ServerState, SetupAnswer, StatusCode, Target};
+use shardcast_platform::MULTICAST_TTL;
+use shardcast_protocol::rtsp::{
+    Lower, Mode, MulticastGroup, PortPair, Question, ServerState, SetupAnswer, StatusCode, Target,
+    TransportKind,
+};
 use shardcast_protocol::sdp;
 
 use super::connection::{Connection, Flow, Plan};
 use super::desk::PublisherStart;
+use super::intake::Intake;
 use super::play::ReaderStart;
 use crate::admit::{Action, AdmitRequest, Decision, admit};
 use crate::event::SessionEnd;
@@ -51,6 +56,7 @@ impl<T: Transport> Connection<T> {
             Question::Pause => Ok(Decided::Respond(self.server.grant_pause())),
             Question::Teardown => {
                 self.plan = Plan::Nothing;
+                self.group = None;
                 self.end_reading(&SessionEnd::Teardown);
                 Ok(Decided::Respond(self.server.grant_teardown()))
             }
@@ -119,6 +125,7 @@ impl<T: Transport> Connection<T> {
             ref target,
             track,
             named_track,
+            transport,
             ..
         } = question
         else {
@@ -126,7 +133,7 @@ impl<T: Transport> Connection<T> {
         };
         if !matches!(self.plan, Plan::Read { .. }) || self.server.setups().is_empty() {
             let (entry, described) = self.find_stream(target).await?;
-            if self.is_better_at_owner(&entry) {
+            if self.is_better_at_owner(&entry) || self.is_needed_at_owner(transport, &entry) {
                 return Ok(Decided::Flow(self.move_to(entry.owner, question)));
             }
             self.plan = Plan::Read { entry, described };
@@ -139,19 +146,47 @@ impl<T: Transport> Connection<T> {
             (false, _) => Err(StatusCode::NOT_FOUND),
             (true, false) => Err(StatusCode::AGGREGATE_OPERATION_NOT_ALLOWED),
             (true, true) => {
-                let answer = SetupAnswer {
-                    ssrc: described.begin.get(track).map(|base| base.ssrc.0),
-                    group: None,
+                let ssrc = described.begin.get(track).map(|base| base.ssrc.0);
+                let group = match transport {
+                    Lower::Multicast => Some(self.group_of(track)?),
+                    _ => None,
                 };
+                let answer = SetupAnswer { ssrc, group };
                 Ok(Decided::Respond(self.server.grant_setup(answer)))
             }
         }
+    }
+
+    /// Where the track is sent for everybody who listens.
+    fn group_of(&mut self, track: usize) -> Result<MulticastGroup, StatusCode> {
+        let Plan::Read { entry, described } = &self.plan else {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        if self.group.is_none() {
+            let interface = self.transport.local_ip();
+            let interface = interface.ok_or(StatusCode::UNSUPPORTED_TRANSPORT)?;
+            let group = self.shard.multicast_group(entry, described, interface);
+            self.group = Some(group.map_err(|_error| StatusCode::UNSUPPORTED_TRANSPORT)?);
+        }
+        let address = self.group.as_ref().and_then(|group| group.address(track));
+        let config = self.shard.server.config.load();
+        Ok(MulticastGroup {
+            address: address.ok_or(StatusCode::NOT_FOUND)?.into(),
+            ports: PortPair {
+                rtp: config.rtsp.multicast_rtp_port,
+                rtcp: config.rtsp.multicast_rtcp_port,
+            },
+            ttl: MULTICAST_TTL,
+        })
     }
 
     async fn decide_play(&mut self) -> Result<Decided, StatusCode> {
         let Plan::Read { entry, described } = &self.plan else {
             return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
         };
+        if self.shard.datagrams.is_none() && self.transport_kind() == TransportKind::Udp {
+            return Err(StatusCode::UNSUPPORTED_TRANSPORT);
+        }
         let start = ReaderStart::attach(&self.shard, &self.session, entry, described).await;
         let start = start.map_err(status_of)?;
         Ok(Decided::Flow(Flow::Play(Box::new(start))))
@@ -164,7 +199,11 @@ impl<T: Transport> Connection<T> {
         };
         let start =
             PublisherStart::publish(&self.shard, &self.session, name, info, self.can_move()).await;
-        let start = start.map_err(status_of)?;
+        let mut start = start.map_err(status_of)?;
+        // Datagrams may come as soon as the answer has left.
+        let (shard, session, setups) = (&self.shard, &self.session, self.server.setups());
+        let local = self.transport.local_ip();
+        start.intake = Intake::start(shard, session, &start.desk, &start.timer, setups, local);
         let response = self.server.grant_record();
         match self.respond(&response).await {
             Flow::Continue => Ok(Decided::Flow(Flow::Record(Box::new(start)))),
@@ -202,6 +241,11 @@ impl<T: Transport> Connection<T> {
             Decision::Admitted => Ok(()),
             Decision::Refused => Err(StatusCode::UNAUTHORIZED),
         }
+    }
+
+    /// One group serves all readers of a stream only on one shard.
+    fn is_needed_at_owner(&self, transport: Lower, entry: &PathEntry) -> bool {
+        transport == Lower::Multicast && self.may_move_to(entry.owner)
     }
 
     /// Readers gather on the owner's shard while they are few: then no batch has to cross.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::intake::Intake;
 use crate::event::{Event, RefusedPacket};
 use crate::fanout::EndReason;
 use crate::ingest::{Opening, Publication};
@@ -21,6 +22,8 @@ use crate::stream::{Batch, StreamInfo};
 pub(super) struct PublisherStart {
     pub(super) desk: Rc<Desk>,
     pub(super) timer: Rc<dyn Coalesced>,
+    /// Takes what comes in datagrams.
+    pub(super) intake: Option<Intake>,
     /// Last, because the path is free before the end is told.
     pub(super) begun: Begun,
 }
@@ -63,6 +66,7 @@ impl PublisherStart {
         Ok(Self {
             timer: desk.clone(),
             desk,
+            intake: None,
             begun: Begun::publisher(shard, session, name, tracks),
         })
     }

@@ -100,6 +100,7 @@ impl Arrival for Handover {
             has_moved: true,
             reading: None,
             idle: self.idle,
+            group: None,
         });
         spawn(shard, &session, connection.run_with(question));
     }

@@ -10,13 +10,16 @@ use std::sync::Arc;
 
 use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
 use shardcast_platform::SendBuffer;
-use shardcast_protocol::rtsp::{Parsed, Question, Request, Response, StatusCode, Step};
+use shardcast_protocol::rtsp::{
+    Parsed, Question, Request, Response, RtpInfo, StatusCode, Step, TransportKind,
+};
 use shardcast_runtime::local::{Notify, Receiver, oneshot};
 
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
+use super::datagrams::DatagramWay;
 use super::rtp_info::rtp_infos;
-use super::writer::{Play, WriterEnd, spawn_writer};
-use crate::egress::TcpQueue;
+use super::writer::{Media, Play, WriterEnd, spawn_writer};
+use crate::egress::{DatagramQueue, TcpQueue, first_sequence};
 use crate::event::SessionEnd;
 use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
 use crate::path::PathEntry;
@@ -98,12 +101,15 @@ impl<T: Transport> Connection<T> {
         start: Box<ReaderStart>,
     ) -> Result<Box<Self>, SessionEnd> {
         self.bound_kernel_queue(&start);
-        let (play, queue) = self.begin_play(*start);
-        self.session
-            .enter(Phase::Playing, shardcast_platform::now());
+        let (play, media) = self.begin_play(*start);
+        let phase = match &media {
+            Media::Datagrams(..) => Phase::PlayingDatagrams,
+            Media::Interleaved(_) | Media::Group(_) => Phase::Playing,
+        };
+        self.session.enter(phase, shardcast_platform::now());
         let (connection, sink) = (*self).take_apart();
         let (done, written) = oneshot();
-        spawn_writer(&connection.shard, &play, queue, sink, done);
+        spawn_writer(&connection.shard, &play, media, sink, done);
         let mut half = Reading { connection, play };
         let next = half.read_requests().await;
         // Most readers play: what their end needs is taken from the heap only then.
@@ -155,50 +161,108 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Places the cursor, answers PLAY, and tells that a reader has begun.
-    fn begin_play(&mut self, start: ReaderStart) -> (Rc<Play>, TcpQueue) {
-        let now = shardcast_platform::now();
-        let ReaderStart {
-            subscription,
-            described,
-            policy,
-            start,
-            ..
-        } = start;
-        let channels = self.channel_map(described.info.tracks().len());
-        let (queue, infos) = {
-            let mut log = subscription.log.log.borrow_mut();
-            let cursor = Cursor::new(&log, start, policy, now);
-            let infos = rtp_infos(&log, &described.begin, cursor.position(), now);
-            (
-                TcpQueue::new(&mut log, cursor, channels, described.begin.clone()),
-                infos,
-            )
-        };
-        let answer = self.server.grant_play(&infos).to_bytes();
-        let path = &subscription.entry.name;
-        let record = SessionRecord::new(
+    fn begin_play(&mut self, start: ReaderStart) -> (Rc<Play>, Media) {
+        let record = Arc::new(SessionRecord::new(
             self.session.id,
             Role::Reader,
             self.session.peer,
-            path.clone(),
+            start.subscription.entry.name.clone(),
             self.shard.id().index(),
-        );
-        let record = Arc::new(record);
+        ));
+        let (media, infos) = self.begin_media(&start, &record);
+        let answer = self.server.grant_play(&infos).to_bytes();
         self.shard.server.records.insert(record.clone());
         if self.reading.is_none() {
-            let tracks = described.info.summary();
-            let begun = Begun::reader(&self.shard, &self.session, path, tracks);
+            let (path, tracks) = (
+                &start.subscription.entry.name,
+                start.described.info.summary(),
+            );
+            let begun = Begun::reader(
+                &self.shard,
+                &self.session,
+                path,
+                tracks,
+                self.transport_kind(),
+            );
             self.reading = Some(begun);
         }
         let play = Play {
             session: self.session.clone(),
             record,
-            subscription,
+            subscription: start.subscription,
             answers: RefCell::new(vec![answer]),
             answered: Notify::new(),
             stop: Cell::new(false),
         };
-        (Rc::new(play), queue)
+        (Rc::new(play), media)
+    }
+
+    /// How the reader is given media, and where it begins.
+    fn begin_media(
+        &self,
+        start: &ReaderStart,
+        record: &Arc<SessionRecord>,
+    ) -> (Media, Vec<RtpInfo>) {
+        let ReaderStart {
+            subscription,
+            described,
+            policy,
+            ..
+        } = start;
+        let (now, begin) = (shardcast_platform::now(), &described.begin);
+        let log = &subscription.log;
+        if let Some(group) = &self.group {
+            group.start(&self.shard, log, described, *policy);
+            let infos = rtp_infos(&log.log.borrow(), begin, None, now);
+            return (Media::Group(group.clone()), infos);
+        }
+        let way = self.open_datagrams(described, log, record);
+        let mut log = log.log.borrow_mut();
+        let cursor = Cursor::new(&log, start.start, *policy, now);
+        let position = cursor.position();
+        let mut infos = rtp_infos(&log, begin, position, now);
+        let Some(way) = way else {
+            let channels = self.channel_map(described.info.tracks().len());
+            let queue = TcpQueue::new(&mut log, cursor, channels, begin.clone());
+            return (Media::Interleaved(queue), infos);
+        };
+        for info in &mut infos {
+            let first = position.and_then(|position| first_sequence(&log, position, info.track));
+            info.seq = first.map(|sequence| sequence.0);
+        }
+        let queue = DatagramQueue::new(cursor, way.is_set_up(), begin.clone());
+        let media = Media::Datagrams(Box::new(queue), Box::new(way), begin.clone());
+        (media, infos)
+    }
+
+    /// How the tracks that were set up travel: all alike.
+    pub(super) fn transport_kind(&self) -> TransportKind {
+        let first = self.server.setups().first();
+        first.map_or(TransportKind::Tcp, |setup| setup.transport.kind())
+    }
+
+    /// The way of a reader that has chosen UDP.
+    fn open_datagrams(
+        &self,
+        described: &Described,
+        log: &Rc<SharedLog>,
+        record: &Arc<SessionRecord>,
+    ) -> Option<DatagramWay> {
+        if self.transport_kind() != TransportKind::Udp {
+            return None;
+        }
+        let setups = self.server.setups();
+        let from = self.transport.local_ip();
+        let tracks = described.info.tracks().len();
+        DatagramWay::open(
+            &self.shard,
+            &self.session,
+            record,
+            setups,
+            tracks,
+            from,
+            log,
+        )
     }
 
     fn channel_map(&self, tracks: usize) -> ChannelMap {

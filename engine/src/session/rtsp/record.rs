@@ -15,7 +15,7 @@ use crate::event::SessionEnd;
 use crate::fanout::EndReason;
 use crate::session::transport::Transport;
 use crate::session::writing::write_message;
-use crate::shard::{Coalesced, Phase};
+use crate::shard::{Coalesced, Phase, Shard};
 use crate::stream::WIRE_HEADER_BYTES;
 use crate::supervise::{STAGE_SESSION, session_mark};
 
@@ -98,14 +98,33 @@ impl Stop {
     }
 }
 
+/// The coalescing timer watches every batch that stays open after a read.
+pub(super) fn watch_batch(shard: &Shard, desk: &Desk, timer: &Rc<dyn Coalesced>) {
+    let publication = desk.publication.borrow();
+    let open = Some(publication.open_sequence()).filter(|_| publication.open_packets() > 0);
+    if let Some(sequence) = open.filter(|_| desk.watched.get() != open) {
+        desk.watched.set(open);
+        let now = shardcast_platform::now();
+        shard.coalesce.batch_opened(timer, sequence, now);
+    }
+}
+
 impl<T: Transport> Connection<T> {
     /// Reads media until the publisher pauses, tears down or is lost. The path is free before the peer is told anything.
     pub(super) async fn record(&mut self, start: Box<PublisherStart>) -> Result<(), SessionEnd> {
-        let PublisherStart { begun, desk, timer } = *start;
+        let PublisherStart {
+            begun,
+            desk,
+            timer,
+            intake,
+        } = *start;
         self.session
             .enter(Phase::Recording, shardcast_platform::now());
         let channels = Box::new(Channels::of(&self.server));
         let Err(stop) = self.read_media(&desk, &timer, &channels).await;
+        if let Some(intake) = intake {
+            intake.stop().await;
+        }
         let (end_reason, reason) = stop.reasons();
         desk.end_reason.set(end_reason);
         drop((desk, timer));
@@ -134,25 +153,13 @@ impl<T: Transport> Connection<T> {
             while let Some(request) = self.take_frames(desk, channels)? {
                 self.handle_request_while_recording(&request).await?;
             }
-            self.watch_batch(desk, timer);
+            watch_batch(&self.shard, desk, timer);
             self.renew_chunk(chunk.bytes);
             let read = read_more(&mut self.transport, &mut self.slab, &self.session, 0).await;
             let bytes = read.map_err(Stop::Over)?;
             let now = shardcast_platform::now();
             chunk.note(bytes, now);
             desk.record.inbound_bytes.add(bytes as u64);
-        }
-    }
-
-    /// The coalescing timer watches every batch that stays open after a read.
-    fn watch_batch(&self, desk: &Rc<Desk>, timer: &Rc<dyn Coalesced>) {
-        let publication = desk.publication.borrow();
-        let open = Some(publication.open_sequence()).filter(|_| publication.open_packets() > 0);
-        if let Some(sequence) = open.filter(|_| desk.watched.get() != open) {
-            desk.watched.set(open);
-            self.shard
-                .coalesce
-                .batch_opened(timer, sequence, shardcast_platform::now());
         }
     }
 

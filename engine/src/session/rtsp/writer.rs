@@ -10,14 +10,16 @@ use bytes::Bytes;
 use shardcast_platform::{Gather, Slice};
 use shardcast_runtime::local::{Notify, Sender};
 
+use super::datagrams::DatagramWay;
 use super::play::Subscription;
-use crate::egress::{Fill, TcpQueue};
+use crate::egress::{DatagramQueue, Fill, TcpQueue};
 use crate::event::{Event, SessionEnd};
 use crate::fanout::Drop as Dropped;
 use crate::record::SessionRecord;
 use crate::session::transport::Sink;
 use crate::session::writing::write_fully;
-use crate::shard::{SessionHandle, Shard};
+use crate::shard::{MulticastGroup, SessionHandle, Shard};
+use crate::stream::TrackBase;
 use crate::supervise::{STAGE_WRITE, session_mark};
 
 /// Drops of one reader are told at most so often.
@@ -59,7 +61,7 @@ pub(super) enum WriterEnd {
 pub(super) fn spawn_writer<S: Sink>(
     shard: &Rc<Shard>,
     play: &Rc<Play>,
-    queue: TcpQueue,
+    media: Media,
     sink: S,
     done: Sender<(S, WriterEnd)>,
 ) {
@@ -67,12 +69,21 @@ pub(super) fn spawn_writer<S: Sink>(
     let panicked = play.clone();
     let mut writer = Box::new(Writer {
         play: play.clone(),
-        queue,
         sink,
         drops: DropSummary::default(),
     });
     let write = async move {
-        let end = writer.write_media().await;
+        let end = match media {
+            Media::Interleaved(queue) => writer.write_media(queue).await,
+            Media::Datagrams(queue, way, begin) => {
+                Box::pin(writer.send_datagrams(*queue, *way, &begin)).await
+            }
+            Media::Group(group) => {
+                let end = Box::pin(writer.follow_group()).await;
+                drop(group);
+                end
+            }
+        };
         let _session_is_gone = done.send((writer.sink, end));
     };
     shard.context.spawn_session(
@@ -89,24 +100,33 @@ pub(super) fn spawn_writer<S: Sink>(
     );
 }
 
+/// How a reader is given media.
+pub(super) enum Media {
+    /// Between the messages of the connection.
+    Interleaved(TcpQueue),
+    /// In datagrams; with where its tracks began.
+    Datagrams(Box<DatagramQueue>, Box<DatagramWay>, Arc<[TrackBase]>),
+    /// In datagrams to a group, by somebody else.
+    Group(Rc<MulticastGroup>),
+}
+
 /// The writing half.
-struct Writer<S> {
-    play: Rc<Play>,
-    queue: TcpQueue,
+pub(super) struct Writer<S> {
+    pub(super) play: Rc<Play>,
     sink: S,
     drops: DropSummary,
 }
 
 impl<S: Sink> Writer<S> {
     /// Writes until the reader stops, the stream is delivered, or the connection fails.
-    async fn write_media(&mut self) -> WriterEnd {
+    async fn write_media(&mut self, mut queue: TcpQueue) -> WriterEnd {
         let mut gather = Gather::new();
         loop {
             self.play.take_answers(&mut gather);
             let mut fill = Fill::Empty;
-            if !gather.is_empty() || self.has_news() {
+            if !gather.is_empty() || self.has_news(&queue) {
                 let now = shardcast_platform::now();
-                fill = self.fill(&mut gather, now);
+                fill = self.fill(&mut queue, &mut gather, now);
                 let (play, sink) = (&self.play, &mut self.sink);
                 let count = Some(&play.record.outbound_bytes);
                 let (result, written) = write_fully(sink, gather, &play.session, now, count).await;
@@ -118,45 +138,84 @@ impl<S: Sink> Writer<S> {
             }
             match fill {
                 _ if self.play.stop.get() => {
-                    if self.play.answers.borrow().is_empty() {
+                    if !self.play.has_answers() {
                         return WriterEnd::Stopped;
                     }
                 }
                 Fill::Ready => {}
                 Fill::Empty => self.play.subscription.seat.wake.notified().await,
                 Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
-                Fill::Ended(reason) => {
-                    let end = SessionEnd::Stream(reason);
-                    let now = shardcast_platform::now();
-                    self.play.session.linger(end.clone(), now);
-                    let _peer_may_be_gone = self.sink.shutdown_write().await;
-                    return WriterEnd::Delivered(end);
-                }
+                Fill::Ended(reason) => return self.deliver_end(SessionEnd::Stream(reason)).await,
             }
         }
     }
 
-    fn fail(&self, end: SessionEnd) -> WriterEnd {
+    /// Nothing but answers, while media comes from the group's own sender.
+    async fn follow_group(&mut self) -> WriterEnd {
+        loop {
+            if let Err(end) = self.write_answers().await {
+                return self.fail(end);
+            }
+            if self.play.stop.get() && !self.play.has_answers() {
+                return WriterEnd::Stopped;
+            }
+            let ended = self.play.subscription.log.log.borrow().ended();
+            if let Some(reason) = ended {
+                return self.deliver_end(SessionEnd::Stream(reason)).await;
+            }
+            self.play.subscription.seat.wake.notified().await;
+        }
+    }
+
+    /// Writes the answers that wait.
+    pub(super) async fn write_answers(&mut self) -> Result<(), SessionEnd> {
+        if !self.play.has_answers() {
+            return Ok(());
+        }
+        let mut gather = Gather::new();
+        self.play.take_answers(&mut gather);
+        let (play, now) = (&self.play, shardcast_platform::now());
+        let (written, _) = write_fully(&mut self.sink, gather, &play.session, now, None).await;
+        play.answered.notify();
+        written
+    }
+
+    /// Everything was given; the peer is told that nothing more comes.
+    pub(super) async fn deliver_end(&mut self, end: SessionEnd) -> WriterEnd {
+        let now = shardcast_platform::now();
+        self.play.session.linger(end.clone(), now);
+        let _peer_may_be_gone = self.sink.shutdown_write().await;
+        WriterEnd::Delivered(end)
+    }
+
+    pub(super) fn fail(&self, end: SessionEnd) -> WriterEnd {
         self.play.session.end(end.clone());
         WriterEnd::Failed(end)
     }
 
     /// Whether it is worth a look at the clock: most rounds end here, when all has been written.
-    fn has_news(&self) -> bool {
+    fn has_news(&self, queue: &TcpQueue) -> bool {
         let log = &self.play.subscription.log.log;
-        !self.play.stop.get() && self.queue.has_news(&log.borrow())
+        !self.play.stop.get() && queue.has_news(&log.borrow())
     }
 
     /// Takes media behind the answers, unless the reader is to stop.
-    fn fill(&mut self, gather: &mut Gather, now: Instant) -> Fill {
+    fn fill(&mut self, queue: &mut TcpQueue, gather: &mut Gather, now: Instant) -> Fill {
         let play = &*self.play;
         if play.stop.get() {
             return Fill::Empty;
         }
         let log = &play.subscription.log.log;
-        let fill = self.queue.fill(&log.borrow(), gather, now);
-        play.record.packets.set(self.queue.packets_taken());
-        if let Some(dropped) = self.queue.poll_drop() {
+        let fill = queue.fill(&log.borrow(), gather, now);
+        play.record.packets.set(queue.packets_taken());
+        self.note_drop(queue.poll_drop(), now);
+        fill
+    }
+
+    /// Counts what the reader was not given, and tells of it now and then.
+    pub(super) fn note_drop(&mut self, dropped: Option<Dropped>, now: Instant) {
+        let play = &*self.play;
+        if let Some(dropped) = dropped {
             play.record.dropped_bytes.add(dropped.bytes);
             play.record.drops.add(1);
             self.drops.add(dropped);
@@ -172,11 +231,14 @@ impl<S: Sink> Writer<S> {
             };
             play.subscription.shard.server.events.publish(&event);
         }
-        fill
     }
 }
 
 impl Play {
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.borrow().is_empty()
+    }
+
     fn take_answers(&self, gather: &mut Gather) {
         let mut answers = self.answers.borrow_mut();
         if answers.is_empty() {

@@ -54,7 +54,7 @@ const REFUSED: &[Refused] = &[
     (
         "SETUP",
         "/live/bystander/trackID=0",
-        &[("Transport", "RTP/AVP;client_port=8-9")],
+        &[("Transport", "RTP/SAVP;client_port=8-9")],
         461,
     ),
     (
