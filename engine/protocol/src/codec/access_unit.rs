@@ -15,7 +15,7 @@
 //! Deliberately absent: reordering and loss. A caller that knows of a gap calls
 //! [`AccessUnitTracker::reset`].
 
-use super::{PacketKind, h264, h265};
+use super::{PacketKind, av1, h264, h265, mjpeg, mpeg_ts, mpeg_video, mpeg4_video, vp8, vp9};
 use crate::container::rtp::RtpTimestamp;
 
 /// The largest access unit, in bytes of payload. Key pictures of 8K cameras stay under 2 MiB; four
@@ -33,8 +33,23 @@ pub enum Unit {
     H264,
     /// H.265: likewise.
     H265,
-    /// By timestamp and marker, and every unit is a start point: other video, and audio that may cut
-    /// a frame into several packets.
+    /// AV1: likewise; start points are the begins of coded video sequences.
+    Av1,
+    /// VP8: likewise; start points are key frames.
+    Vp8,
+    /// VP9: likewise.
+    Vp9,
+    /// MPEG-4 part 2: likewise; start points are intra pictures.
+    Mpeg4Video,
+    /// MPEG-1 and MPEG-2 video: likewise; start points are intra pictures behind sequence headers.
+    MpegVideo,
+    /// Motion JPEG: likewise; every unit whose begin is there is a start point.
+    Mjpeg,
+    /// MPEG transport streams: every packet is a unit whose end shows by the next one, since the marker
+    /// says something else (RFC 2250 §2); start points are program association tables.
+    MpegTs,
+    /// By timestamp and marker, and every unit is a start point: video that is not known, metadata, and
+    /// audio that may cut a frame into several packets.
     Marked,
     /// Every packet is a unit, whatever its marker says, and a start point: audio whose marker begins a
     /// talk spurt (RFC 3551 §4.1).
@@ -46,12 +61,33 @@ impl Unit {
         match self {
             Self::H264 => h264::inspect(payload),
             Self::H265 => h265::inspect(payload),
+            Self::Av1 => av1::inspect(payload),
+            Self::Vp8 => vp8::inspect(payload),
+            Self::Vp9 => vp9::inspect(payload),
+            Self::Mpeg4Video => mpeg4_video::inspect(payload),
+            Self::MpegVideo => mpeg_video::inspect(payload),
+            Self::Mjpeg => mjpeg::inspect(payload),
+            Self::MpegTs => mpeg_ts::inspect(payload),
             Self::Marked | Self::Packet => PacketKind {
                 // After a marked end a unit begins, even when the clock stands still.
                 picture_start: true,
                 key: true,
                 ..PacketKind::OPAQUE
             },
+        }
+    }
+
+    /// Whether a unit never has more than one packet.
+    const fn is_packet(self) -> bool {
+        matches!(self, Self::Packet | Self::MpegTs)
+    }
+
+    /// Whether a packet of this kind ends its unit.
+    const fn is_ended_by(self, marker: bool, has_picture: bool) -> bool {
+        match self {
+            Self::Packet => true,
+            Self::MpegTs => false,
+            _ => marker && has_picture,
         }
     }
 }
@@ -155,7 +191,7 @@ impl AccessUnitTracker {
         flags.start_point = startable && !unit.start_point;
         unit.start_point |= startable;
         flags.key = unit.start_point;
-        flags.au_end = self.unit == Unit::Packet || (marker && unit.picture);
+        flags.au_end = self.unit.is_ended_by(marker, unit.picture);
         unit.marked |= flags.au_end;
         self.current = Some(unit);
         if unit.bytes > ACCESS_UNIT_BYTES_MAX {
@@ -171,7 +207,7 @@ impl AccessUnitTracker {
     }
 
     fn begins_unit(&self, timestamp: RtpTimestamp, kind: PacketKind) -> bool {
-        let Some(current) = &self.current else {
+        let Some(current) = self.current.as_ref().filter(|_| !self.unit.is_packet()) else {
             return true;
         };
         if current.timestamp == timestamp {
@@ -384,6 +420,69 @@ mod tests {
     }
 
     #[test]
+    fn a_transport_packets_end_shows_by_the_next_and_tables_are_start_points() {
+        let table = [&[0x47, 0x40, 0x00, 0x10][..], &[0xff; 184]].concat();
+        let other = [&[0x47, 0x01, 0x00, 0x10][..], &[0xff; 184]].concat();
+        let packets: [(u32, bool, &[u8]); 4] = [
+            (0, true, &other),
+            (0, false, &table),
+            (0, true, &other),
+            (900, false, &table),
+        ];
+        assert_eq!(letters(Unit::MpegTs, &packets), "s su*0 su su*0");
+    }
+
+    #[test]
+    fn key_frames_of_every_codec_are_start_points_and_others_are_not() {
+        let vp9 = |frame: u8| vec![0x08, frame, 0x49, 0x83, 0x42];
+        for (unit, key, rest, other) in [
+            (
+                Unit::Av1,
+                vec![0x08, 1, 0x30],
+                vec![0x80, 1, 9],
+                vec![0x00, 1, 0x30],
+            ),
+            (
+                Unit::Vp8,
+                vec![0x10, 0x00],
+                vec![0x00, 0x00],
+                vec![0x10, 0x01],
+            ),
+            (Unit::Vp9, vp9(0x82), vec![0x04, 0x82], vp9(0x86)),
+            (
+                Unit::Mpeg4Video,
+                vec![0, 0, 1, 0xb6, 0x10],
+                vec![7, 7],
+                vec![0, 0, 1, 0xb6, 0x50],
+            ),
+            (
+                Unit::MpegVideo,
+                vec![0, 0, 0x39, 0, 0, 0, 1, 0xb3],
+                vec![0, 0, 0x09, 0, 0, 0, 1, 1],
+                vec![0, 0, 0x0a, 0, 0, 0, 1, 0],
+            ),
+        ] {
+            let packets: [(u32, bool, &[u8]); 5] = [
+                (0, false, &key),
+                (0, true, &rest),
+                (3000, true, &other),
+                // The clock stands still.
+                (3000, true, &other),
+                (6000, true, &key),
+            ];
+            assert_eq!(letters(unit, &packets), "s*0 e se se se*0", "{unit:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_whose_begin_is_lost_is_no_start_point() {
+        let begin: &[u8] = &[0, 0, 0, 0, 1, 255, 80, 60];
+        let rest: &[u8] = &[0, 0, 5, 0, 1, 255, 80, 60];
+        let packets = [(0, true, rest), (3000, false, begin), (3000, true, rest)];
+        assert_eq!(letters(Unit::Mjpeg, &packets), "se s*0 e");
+    }
+
+    #[test]
     fn the_largest_unit_passes_and_one_byte_more_is_refused_until_the_next() {
         let mut tracker = AccessUnitTracker::new(Unit::H264);
         let mut packet = vec![0x11; 1 << 16];
@@ -418,7 +517,9 @@ mod tests {
                 (0u32..4, any::<bool>(), proptest::collection::vec(any::<u8>(), 0..6)), 1..80,
             ),
             unit in prop_oneof![
-                Just(Unit::H264), Just(Unit::H265), Just(Unit::Marked), Just(Unit::Packet),
+                Just(Unit::H264), Just(Unit::H265), Just(Unit::Av1), Just(Unit::Vp8), Just(Unit::Vp9),
+                Just(Unit::Mpeg4Video), Just(Unit::MpegVideo), Just(Unit::Mjpeg), Just(Unit::MpegTs),
+                Just(Unit::Marked), Just(Unit::Packet),
             ],
         ) {
             let mut tracker = AccessUnitTracker::new(unit);

@@ -7,16 +7,26 @@
 //! Deliberately absent: depacketising to whole NAL units across packets. Only crossing to another
 //! container needs that.
 
+pub mod aac;
+pub mod ac3;
 pub mod access_unit;
+pub mod av1;
 mod bits;
 pub mod h264;
 pub mod h265;
+pub mod mjpeg;
+pub mod mpeg4_video;
+pub mod mpeg_audio;
+pub mod mpeg_ts;
+pub mod mpeg_video;
 pub(crate) mod nal;
 pub mod parameter_sets;
 pub mod parameters;
 mod sei;
 #[cfg(test)]
-mod test_bytes;
+pub(crate) mod test_bytes;
+pub mod vp8;
+pub mod vp9;
 
 pub use access_unit::{AccessUnitTooLarge, AccessUnitTracker, PacketFlags, Unit};
 pub use nal::NalUnits;

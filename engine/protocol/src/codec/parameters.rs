@@ -61,6 +61,18 @@ pub enum TrackParameters {
     Audio(AudioParameters),
 }
 
+impl From<VideoParameters> for TrackParameters {
+    fn from(video: VideoParameters) -> Self {
+        Self::Video(video)
+    }
+}
+
+impl From<AudioParameters> for TrackParameters {
+    fn from(audio: AudioParameters) -> Self {
+        Self::Audio(audio)
+    }
+}
+
 /// What is known of pictures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct VideoParameters {
@@ -70,6 +82,8 @@ pub struct VideoParameters {
     pub profile: Option<Profile>,
     /// The level.
     pub level: Option<Level>,
+    /// The tier of AV1: 0 main, 1 high.
+    pub tier: Option<u8>,
     /// Pictures per second, where the stream says it.
     pub frame_rate: Option<FrameRate>,
 }
@@ -240,10 +254,30 @@ impl FrameRate {
 /// What is known of sound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AudioParameters {
-    /// Samples per second and channel, as they are heard.
+    /// Samples per second and channel.
     pub sample_rate: Option<u32>,
-    /// Channels, a subwoofer's included.
+    /// The rate that band replication makes of it (AAC).
+    pub extension_sample_rate: Option<u32>,
+    /// Channels, one for low frequencies included.
     pub channels: Option<u8>,
+}
+
+/// As in `48000 Hz, 2 channels`: what is known, for logs.
+impl fmt::Display for AudioParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        match (self.sample_rate, self.extension_sample_rate) {
+            (Some(rate), Some(extended)) => parts.push(format!("{rate} Hz ({extended} Hz)")),
+            (Some(rate), None) => parts.push(format!("{rate} Hz")),
+            _ => {}
+        }
+        match self.channels {
+            Some(1) => parts.push("1 channel".into()),
+            Some(channels) => parts.push(format!("{channels} channels")),
+            None => {}
+        }
+        f.write_str(&parts.join(", "))
+    }
 }
 
 #[cfg(test)]

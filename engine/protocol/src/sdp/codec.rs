@@ -14,8 +14,9 @@ use crate::codec::access_unit::Unit;
 use crate::codec::parameter_sets::{PARAMETER_SETS_MAX, ParameterSets};
 use crate::codec::{h264, h265};
 
-/// The longest AAC configuration kept. Those in use have 2 to 11 bytes (ISO 14496-3 §1.6).
-const AAC_CONFIG_BYTES_MAX: usize = 256;
+/// The longest configuration kept. Those of AAC have 2 to 11 bytes (ISO 14496-3 §1.6), those of MPEG-4
+/// video up to 100.
+const CONFIG_BYTES_MAX: usize = 256;
 
 /// Base64 as cameras write it: with padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -115,7 +116,7 @@ impl Codec {
             "mp4v-es" => Self::Mpeg4Video,
             "mpv" => Self::Mpeg1Video,
             "mp2t" => Self::MpegTs,
-            "opus" => Self::Opus,
+            "opus" | "multiopus" => Self::Opus,
             "vorbis" => Self::Vorbis,
             "mpeg4-generic" => Self::Aac {
                 config: parameter(fmtp, "config")
@@ -145,6 +146,13 @@ impl Codec {
         match self {
             Self::H264 { .. } => Unit::H264,
             Self::H265 { .. } => Unit::H265,
+            Self::Av1 => Unit::Av1,
+            Self::Vp8 => Unit::Vp8,
+            Self::Vp9 => Unit::Vp9,
+            Self::Mpeg4Video => Unit::Mpeg4Video,
+            Self::Mpeg1Video => Unit::MpegVideo,
+            Self::Mjpeg => Unit::Mjpeg,
+            Self::MpegTs => Unit::MpegTs,
             // The marker of these begins a talk spurt or means nothing (RFC 3551 §4.1, RFC 7587 §4.1).
             Self::Opus
             | Self::Vorbis
@@ -344,9 +352,9 @@ pub(super) fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Hexadecimal digits as bytes; nothing when they are not that, or too many.
-fn decode_hex(digits: &str) -> Bytes {
+pub(super) fn decode_hex(digits: &str) -> Bytes {
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() || pairs.len() > AAC_CONFIG_BYTES_MAX {
+    if !rest.is_empty() || pairs.len() > CONFIG_BYTES_MAX {
         return Bytes::new();
     }
     let byte = |pair: &[u8; 2]| {
@@ -414,13 +422,7 @@ mod tests {
         ] {
             assert_eq!(Codec::from_encoding("H264", fmtp), none, "{fmtp}");
         }
-        for config in [
-            "",
-            "119",
-            "xy",
-            "1190é",
-            &"11".repeat(AAC_CONFIG_BYTES_MAX + 1),
-        ] {
+        for config in ["", "119", "xy", "1190é", &"11".repeat(CONFIG_BYTES_MAX + 1)] {
             let codec = Codec::from_encoding("mpeg4-generic", &format!("config={config}"));
             assert_eq!(
                 codec,
@@ -430,11 +432,11 @@ mod tests {
                 "{config}"
             );
         }
-        let longest = format!("config={}", "11".repeat(AAC_CONFIG_BYTES_MAX));
+        let longest = format!("config={}", "11".repeat(CONFIG_BYTES_MAX));
         let Codec::Aac { config } = Codec::from_encoding("MPEG4-GENERIC", &longest) else {
             panic!("an AAC track");
         };
-        assert_eq!(config.len(), AAC_CONFIG_BYTES_MAX);
+        assert_eq!(config.len(), CONFIG_BYTES_MAX);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Made by the reader and by [`tracks`](super::tracks); it goes to the peer's connection, which
 //! answers 400 and logs the place.
 
+use crate::codec::ParameterError;
+
 use super::parse::{FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX};
 
 /// Why a text is no description, or a medium no track, and where. The peer that sent it is at fault.
@@ -59,4 +61,7 @@ pub enum SdpErrorKind {
     /// The payload type is dynamic and no rtpmap tells its clock rate, or that is 0.
     #[error("the clock rate of payload type {0} is not known")]
     ClockRate(u8),
+    /// A parameter set of the track is absurd: a decoder could be made to fail by it.
+    #[error("a parameter set is refused: {0}")]
+    Parameters(ParameterError),
 }

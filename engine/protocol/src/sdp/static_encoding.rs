@@ -19,6 +19,8 @@ pub(super) struct StaticEncoding {
 pub(super) const fn static_encoding(payload_type: PayloadType) -> Option<StaticEncoding> {
     let (name, clock_rate, channels) = match payload_type.value() {
         0 => ("PCMU", 8_000, Some(1)),
+        // Reserved by now; RFC 1890 §6 has G721 here, which G726-32 has replaced.
+        2 => ("G726-32", 8_000, Some(1)),
         3 => ("GSM", 8_000, Some(1)),
         4 => ("G723", 8_000, Some(1)),
         5 => ("DVI4", 8_000, Some(1)),

@@ -164,8 +164,12 @@ fn track(media: &MediaDescription) -> Result<TrackDescription, SdpErrorKind> {
     let fmtp = of_payload_type(media, "fmtp", payload_type);
     let (clock_rate, channels) = clock(rtpmap, payload_type, &kind)?;
     let encoding = encoding_of(rtpmap, payload_type);
+    let codec = Codec::from_encoding(encoding, fmtp.unwrap_or_default());
+    codec
+        .check_parameter_sets()
+        .map_err(SdpErrorKind::Parameters)?;
     Ok(TrackDescription {
-        codec: Codec::from_encoding(encoding, fmtp.unwrap_or_default()),
+        codec,
         kind,
         clock_rate,
         channels,

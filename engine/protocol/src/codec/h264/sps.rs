@@ -67,6 +67,7 @@ impl SequenceParameters {
                 profile: Some(Profile::H264(profile)),
                 level: Some(Level::H264(level)),
                 frame_rate,
+                ..VideoParameters::default()
             },
         })
     }

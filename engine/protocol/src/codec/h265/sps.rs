@@ -62,6 +62,7 @@ impl SequenceParameters {
                 profile: Some(Profile::H265(profile)),
                 level: Some(Level::H265(level)),
                 frame_rate,
+                ..VideoParameters::default()
             },
         })
     }
