@@ -1,6 +1,6 @@
 //! RTP and RTCP packets, and the access units in them. Input: an image of interleaved frames, as a publisher sends it;
-//! the channel says what a frame is: even ones carry RTP (0 H.264, 2 H.265, 4 other video, 6 sound), odd ones RTCP, as in
-//! the target `rtcp`.
+//! the channel says what a frame is: even ones carry RTP of the codec at that place in [`UNITS`], odd ones RTCP, as in the
+//! target `rtcp`.
 //!
 //! The oracle is `rtp-types`.
 
@@ -16,7 +16,19 @@ use shardcast_protocol::container::rtp::{
 use crate::rtcp;
 
 /// What the even channels carry, by half their number.
-const UNITS: [Unit; 4] = [Unit::H264, Unit::H265, Unit::Marked, Unit::Packet];
+const UNITS: [Unit; 11] = [
+    Unit::H264,
+    Unit::H265,
+    Unit::Marked,
+    Unit::Packet,
+    Unit::Av1,
+    Unit::Vp8,
+    Unit::Vp9,
+    Unit::Mpeg4Video,
+    Unit::MpegVideo,
+    Unit::Mjpeg,
+    Unit::MpegTs,
+];
 
 /// - The header view says the same as its oracle.
 /// - A rewrite changes the rewritten fields alone.
@@ -137,7 +149,7 @@ fn check_payload(unit: Unit, payload: &[u8]) {
     let (kind, bytes) = match unit {
         Unit::H264 => (h264::inspect(payload), unit_bytes(h264::nal_units(payload))),
         Unit::H265 => (h265::inspect(payload), unit_bytes(h265::nal_units(payload))),
-        Unit::Marked | Unit::Packet => return,
+        _ => return,
     };
     assert!(bytes <= payload.len(), "units overlap");
     assert!(kind.picture || !(kind.key || kind.droppable || kind.picture_start));
