@@ -133,6 +133,14 @@ pub enum Event {
         /// How many.
         batches: u64,
     },
+    /// Packets of a stream are too large for datagrams and cannot be cut: readers over UDP are not given them. Told once per
+    /// stream and shard.
+    PacketsOversized {
+        /// The path.
+        path: PathName,
+        /// `udpMaxPayloadSize`.
+        packet_bytes_max: usize,
+    },
     /// Packets of a publisher that no reader was given.
     PublisherPacketsRefused {
         /// The session.

@@ -87,6 +87,15 @@ fn write_trouble(event: &Event) {
                 "[path {path}] {batches} batches did not reach shard {shard}: its ring was full"
             );
         }
+        Event::PacketsOversized {
+            path,
+            packet_bytes_max,
+        } => {
+            tracing::warn!(
+                "[path {path}] packets of more than {packet_bytes_max} bytes (udpMaxPayloadSize) cannot be cut and do \
+                 not reach readers over UDP"
+            );
+        }
         Event::PublisherPacketsRefused {
             session,
             path,

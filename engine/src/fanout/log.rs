@@ -107,6 +107,7 @@ struct Datagrams {
     readers: usize,
     /// The entry after the last one that was built for them.
     next: Option<u64>,
+    had_oversized: bool,
 }
 
 impl Log {
@@ -322,13 +323,13 @@ impl Log {
         self.entry(number)?.batch.datagrams()
     }
 
-    /// Packets that no datagram can hold, since it was last asked.
-    pub fn take_oversized(&self) -> u64 {
+    /// Packets that no datagram can hold, since it was last asked; and whether they are the first of the log's life.
+    pub fn take_oversized(&self) -> (u64, bool) {
         let mut datagrams = self.datagrams.borrow_mut();
-        datagrams
-            .numbering
-            .as_mut()
-            .map_or(0, DatagramNumbering::take_oversized)
+        let numbering = datagrams.numbering.as_mut();
+        let packets = numbering.map_or(0, DatagramNumbering::take_oversized);
+        let is_first = packets > 0 && !std::mem::replace(&mut datagrams.had_oversized, true);
+        (packets, is_first)
     }
 
     /// Whether the first packet of the leading track at or after `position` in its entry begins an access unit, as it does

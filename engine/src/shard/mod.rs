@@ -41,8 +41,8 @@ pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 
 use crate::event::{Event, SessionEnd};
-use crate::fanout::{WakeLimits, WakeQueue};
-use crate::path::PathId;
+use crate::fanout::{Log, WakeLimits, WakeQueue};
+use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
@@ -170,6 +170,20 @@ impl Shard {
     pub fn begin_drain(&self) {
         self.sessions.begin_drain();
         self.own_drain();
+    }
+
+    /// Counts packets that readers of datagrams are not given because none can hold them; the first ones of a stream are
+    /// told.
+    pub fn note_oversized(&self, path: &PathName, log: &Log) {
+        let (packets, is_first) = log.take_oversized();
+        (0..packets).for_each(|_| self.count_refusal(RefusalReason::OversizedPacket));
+        if is_first {
+            let packet_bytes_max = self.server.config.load().rtsp.udp_payload_bytes_max;
+            self.server.events.publish(&Event::PacketsOversized {
+                path: path.clone(),
+                packet_bytes_max,
+            });
+        }
     }
 
     /// A batch from another shard.

@@ -19,7 +19,7 @@ use crate::egress::{DatagramQueue, Fill, goodbye_run};
 use crate::fanout::{
     Cursor, DatagramRun, DatagramSeat, ReaderSeat, SharedLog, SlowReaderPolicy, Start,
 };
-use crate::path::{PathEntry, PathId};
+use crate::path::{PathEntry, PathId, PathName};
 use crate::stream::{Generation, TrackBase};
 use crate::supervise::STAGE_DATAGRAMS;
 
@@ -121,6 +121,7 @@ struct Feed {
 /// What the sender needs.
 struct Sender {
     shard: Rc<Shard>,
+    path: PathName,
     socket: Rc<UdpSocket>,
     log: Rc<SharedLog>,
     seat: Rc<ReaderSeat>,
@@ -143,6 +144,7 @@ impl MulticastGroup {
     pub fn start(
         &self,
         shard: &Rc<Shard>,
+        path: &PathName,
         log: &Rc<SharedLog>,
         described: &Described,
         policy: SlowReaderPolicy,
@@ -169,6 +171,7 @@ impl MulticastGroup {
         let all_tracks = self.leases.iter().map(|_| true);
         let sender = Sender {
             shard: shard.clone(),
+            path: path.clone(),
             socket: self.socket.clone(),
             log: log.clone(),
             seat: seat.clone(),
@@ -200,15 +203,19 @@ impl Drop for Feed {
 impl Sender {
     async fn run(mut self) {
         while !self.is_stopped.get() {
-            let filled = self
-                .queue
-                .fill(&self.log.log.borrow(), shardcast_platform::now());
-            match filled {
+            match self.fill() {
                 Fill::Ready => self.send_burst().await,
                 Fill::Empty => self.seat.wake.notified().await,
                 Fill::Ended(_) | Fill::TooSlow(_) => return self.send_goodbye(),
             }
         }
+    }
+
+    fn fill(&mut self) -> Fill {
+        let log = self.log.log.borrow();
+        let fill = self.queue.fill(&log, shardcast_platform::now());
+        self.shard.note_oversized(&self.path, &log);
+        fill
     }
 
     async fn send_burst(&mut self) {

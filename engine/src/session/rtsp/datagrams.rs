@@ -144,8 +144,12 @@ impl<S: Sink> Writer<S> {
             return Fill::Empty;
         }
         let now = now();
-        let log = &self.play.subscription.log.log;
-        let fill = queue.fill(&log.borrow(), now);
+        let subscription = &self.play.subscription;
+        let log = subscription.log.log.borrow();
+        let fill = queue.fill(&log, now);
+        let (shard, path) = (&subscription.shard, &subscription.entry.name);
+        shard.note_oversized(path, &log);
+        drop(log);
         self.play.record.packets.set(queue.packets_taken());
         self.note_drop(queue.poll_drop(), now);
         fill

@@ -212,7 +212,13 @@ impl<T: Transport> Connection<T> {
         let (now, begin) = (shardcast_platform::now(), &described.begin);
         let log = &subscription.log;
         if let Some(group) = &self.group {
-            group.start(&self.shard, log, described, *policy);
+            group.start(
+                &self.shard,
+                &subscription.entry.name,
+                log,
+                described,
+                *policy,
+            );
             let infos = rtp_infos(&log.log.borrow(), begin, None, now);
             return (Media::Group(group.clone()), infos);
         }
