@@ -166,20 +166,25 @@ impl Codec {
         }
     }
 
-    /// Whether `fmtp` says all of this codec that readers have to know.
-    pub(super) fn is_said_by(&self, encoding: &str, fmtp: &str) -> bool {
-        let says_mode = match self {
+    /// The format parameters that readers have to be told and `fmtp` does not say: all of the codec's own
+    /// where it says another codec, else a mode that was raised.
+    pub(super) fn unsaid_parameters(&self, encoding: &str, fmtp: &str) -> FormatParameters {
+        if Self::from_encoding(encoding, fmtp) != *self {
+            return self.format_parameters();
+        }
+        match self {
             Self::H264 {
                 packetization_mode: mode,
                 ..
-            } => packetization_mode(fmtp) == Some(*mode),
-            _ => true,
-        };
-        says_mode && Self::from_encoding(encoding, fmtp) == *self
+            } if packetization_mode(fmtp) != Some(*mode) => {
+                vec![("packetization-mode", mode.to_string())]
+            }
+            _ => FormatParameters::new(),
+        }
     }
 
     /// The format parameters that say what the codec holds, where it holds any.
-    pub(super) fn format_parameters(&self) -> FormatParameters {
+    fn format_parameters(&self) -> FormatParameters {
         match self {
             Self::H264 {
                 sps,

@@ -71,15 +71,17 @@ fn media((index, track): (usize, &TrackDescription)) -> MediaDescription {
     }
 }
 
-/// The publisher's format parameters as they came, or with the codec's own put in where they do not say
-/// the codec: it has changed since, or a mode was raised.
+/// The publisher's format parameters as they came, with the codec's own put in where they do not say the
+/// codec: it has changed since, or a mode was raised.
 fn fmtp(track: &TrackDescription) -> Option<String> {
     let announced = track.fmtp.as_deref();
     let text = announced.unwrap_or_default();
-    if track.codec.is_said_by(track.encoding(), text) {
-        return announced.map(str::to_owned);
+    let unsaid = track.codec.unsaid_parameters(track.encoding(), text);
+    if unsaid.is_empty() {
+        announced.map(str::to_owned)
+    } else {
+        Some(with_parameters(text, &unsaid))
     }
-    Some(with_parameters(text, &track.codec.format_parameters())).filter(|fmtp| !fmtp.is_empty())
 }
 
 /// The parameters without those that the codec writes itself, then the codec's own.
