@@ -191,7 +191,8 @@ pub(super) fn split_credentials(text: &str) -> Option<&str> {
         .map(|(credentials, _)| credentials)
 }
 
-fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
+/// The scheme of a URL, and what follows its slashes.
+pub(super) fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     ["rtsp", "rtsps"]
         .into_iter()

@@ -5,15 +5,19 @@
 //!
 //! Deliberately absent: sockets for datagrams (the caller has them), authentication, redirects.
 
+mod leniency;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use transport::{ClientTransport, Offer};
+
+use leniency::{SESSION_TIMEOUT, base_url, keep_alive, session};
 
 use super::{
     Headers, Method, Mode, Request, Response, RtpInfo, RtpInfoEntry, RtspUrl, StatusCode,
@@ -43,7 +47,8 @@ pub struct ClientTrack {
     pub track: usize,
     /// How its packets travel, as the server chose.
     pub transport: ClientTransport,
-    /// The synchronisation source that the server announced.
+    /// The synchronisation source that the server announced. A hint: some cameras announce another one
+    /// than their packets have.
     pub ssrc: Option<u32>,
     url: String,
 }
@@ -110,6 +115,10 @@ pub struct ClientSession {
     offer: Offer,
     cseq: u32,
     session: Option<String>,
+    session_timeout: Duration,
+    keep_alive: Method,
+    /// The server has been asked what it can, and has said whatever it had to say.
+    greeted: bool,
     /// What `PLAY`, `RECORD`, `PAUSE`, `TEARDOWN` and keep-alives are addressed to.
     url: Option<RtspUrl>,
     mode: Mode,
@@ -135,6 +144,9 @@ impl ClientSession {
             offer,
             cseq: 0,
             session: None,
+            session_timeout: SESSION_TIMEOUT,
+            keep_alive: Method::GetParameter,
+            greeted: false,
             url: None,
             mode: Mode::Play,
             sdp: Bytes::new(),
@@ -245,12 +257,17 @@ impl ClientSession {
         self.send_in_session(Method::Teardown)
     }
 
-    /// Tells the server that we are still there. Due in every half of the session's timeout.
+    /// Tells the server that we are still there. Due in every half of [`Self::session_timeout`].
     ///
     /// # Errors
     /// As [`Self::pause`].
     pub fn keep_alive(&mut self) -> Result<(), ClientError> {
-        self.send_in_session(Method::GetParameter)
+        self.send_in_session(self.keep_alive.clone())
+    }
+
+    /// How long the session lives without a request.
+    pub fn session_timeout(&self) -> Duration {
+        self.session_timeout
     }
 
     /// The next message to write. Call until there is none.
@@ -272,12 +289,7 @@ impl ClientSession {
         &mut self,
         response: Response,
     ) -> Result<Option<ClientEvent>, ClientError> {
-        let at = self
-            .waiting
-            .iter()
-            .position(|(cseq, _)| Some(*cseq) == response.cseq);
-        let waiting = at.and_then(|at| self.waiting.remove(at));
-        let (_, method) = waiting.ok_or(ClientError::Unexpected(response.cseq))?;
+        let method = self.take_waiting(response.cseq)?;
         // A server that has no OPTIONS may still have what we need.
         if !response.status.is_success() && method != Method::Options {
             let status = response.status;
@@ -285,7 +297,8 @@ impl ClientSession {
         }
         self.take_session(&response.headers);
         match method {
-            Method::Options => self.handle_options().map(|()| None),
+            Method::Options if self.greeted => Ok(None),
+            Method::Options => self.handle_options(&response).map(|()| None),
             Method::Describe => self.handle_described(response).map(Some),
             Method::Announce => self.set_up_next().map(|()| None),
             Method::Setup => self.handle_set_up(&response).map(|()| None),
@@ -295,6 +308,16 @@ impl ClientSession {
             Method::Teardown => Ok(Some(self.ended())),
             Method::GetParameter | Method::SetParameter | Method::Other(_) => Ok(None),
         }
+    }
+
+    /// The request that a response belongs to. Without a number, which some servers leave out, that is
+    /// the one that has waited longest: they answer one after the other.
+    fn take_waiting(&mut self, cseq: Option<u32>) -> Result<Method, ClientError> {
+        let is_asked = |(asked, _): &(u32, Method)| cseq.is_none_or(|cseq| cseq == *asked);
+        let at = self.waiting.iter().position(is_asked);
+        let waiting = at.and_then(|at| self.waiting.remove(at));
+        let (_, method) = waiting.ok_or(ClientError::Unexpected(cseq))?;
+        Ok(method)
     }
 
     /// Answers a server's own request: keep-alives are granted, nothing else is known here.
@@ -310,7 +333,9 @@ impl ClientSession {
         }
     }
 
-    fn handle_options(&mut self) -> Result<(), ClientError> {
+    fn handle_options(&mut self, response: &Response) -> Result<(), ClientError> {
+        self.greeted = true;
+        self.keep_alive = keep_alive(response.status.is_success(), &response.headers);
         let mut headers = Headers::new();
         let url = self.request_url();
         match self.mode {
@@ -326,15 +351,9 @@ impl ClientSession {
         }
     }
 
-    /// The base of the tracks' URLs is what the server says, else what was asked (RFC 2326, C.1.1).
     fn handle_described(&mut self, response: Response) -> Result<ClientEvent, ClientError> {
-        let headers = &response.headers;
-        let base = headers
-            .get("Content-Base")
-            .or_else(|| headers.get("Content-Location"));
-        if let Some(base) = base {
-            self.url = Some(RtspUrl::parse(base)?);
-        }
+        let asked = self.url.take().ok_or(ClientError::State)?;
+        self.url = Some(base_url(&response.headers, asked));
         Ok(ClientEvent::Described { sdp: response.body })
     }
 
@@ -369,16 +388,21 @@ impl ClientSession {
     }
 
     fn playing(&self, headers: &Headers) -> ClientEvent {
-        let header = headers.get("RTP-Info").unwrap_or_default();
-        let starts = RtpInfoEntry::parse_all(header)
-            .iter()
-            .filter_map(|entry| self.start_of(entry))
-            .collect();
+        let entries = RtpInfoEntry::parse_all(headers.get("RTP-Info").unwrap_or_default());
+        let found = entries.iter().filter_map(|entry| {
+            let track = self.track_of(entry)?;
+            Some(start_of(track, entry))
+        });
+        let mut starts: Vec<_> = found.collect();
+        // With one track there is nothing to confuse, whatever its URL is said to be.
+        if let ([], [entry], [only]) = (&*starts, &*entries, &*self.tracks) {
+            starts.push(start_of(only, entry));
+        }
         ClientEvent::Playing { starts }
     }
 
     /// Some servers give a track's URL with another host, or only its end.
-    fn start_of(&self, entry: &RtpInfoEntry) -> Option<RtpInfo> {
+    fn track_of(&self, entry: &RtpInfoEntry) -> Option<&ClientTrack> {
         let url = entry.url.as_str();
         let named = |track: &&ClientTrack| {
             !url.is_empty() && (url == track.url || track.url.ends_with(&format!("/{url}")))
@@ -386,13 +410,8 @@ impl ClientSession {
         let last_segment = |url: &str| url.rsplit('/').next().map(str::to_owned);
         let similar = |track: &&ClientTrack| last_segment(&track.url) == last_segment(url);
         let mut tracks = self.tracks.iter();
-        let found = tracks.clone().find(named).or_else(|| tracks.find(similar));
-        let (seq, rtptime) = (entry.seq, entry.rtptime);
-        found.map(|found| RtpInfo {
-            track: found.track,
-            seq,
-            rtptime,
-        })
+        let found = tracks.clone().find(named);
+        found.or_else(|| tracks.find(similar))
     }
 
     fn ended(&mut self) -> ClientEvent {
@@ -403,8 +422,9 @@ impl ClientSession {
 
     fn take_session(&mut self, headers: &Headers) {
         if let Some(value) = headers.get("Session") {
-            let id = value.split(';').next().unwrap_or_default().trim();
+            let (id, timeout) = session(value);
             self.session = Some(id.to_owned());
+            self.session_timeout = timeout;
         }
     }
 
@@ -449,6 +469,14 @@ impl ClientSession {
         self.waiting.push_back((self.cseq, method));
         self.outputs.push_back(bytes.into());
         Ok(())
+    }
+}
+
+fn start_of(track: &ClientTrack, entry: &RtpInfoEntry) -> RtpInfo {
+    RtpInfo {
+        track: track.track,
+        seq: entry.seq,
+        rtptime: entry.rtptime,
     }
 }
 

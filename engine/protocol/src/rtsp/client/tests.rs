@@ -17,7 +17,7 @@ fn server() -> ServerSession {
     ServerSession::new(ServerConfig {
         session_id: "s1".into(),
         server: "shardcast".into(),
-        session_timeout: std::time::Duration::from_secs(60),
+        session_timeout: Duration::from_secs(60),
         peer: "192.0.2.1".parse().unwrap(),
         transports: Transports {
             tcp: true,
@@ -342,7 +342,7 @@ fn track_urls_and_starts_follow_the_servers_base() {
 #[test]
 fn what_nobody_asked_is_unexpected() {
     let mut client = ClientSession::new("test");
-    for cseq in [None, Some(1)] {
+    for cseq in [None, Some(7)] {
         let outcome = client.handle_response(Response::new(StatusCode::OK, cseq));
         assert_eq!(outcome, Err(ClientError::Unexpected(cseq)));
     }

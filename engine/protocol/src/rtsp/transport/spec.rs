@@ -170,19 +170,22 @@ fn channels(value: &str) -> Result<Interleaved, TransportError> {
     u8::try_from(rtp)
         .ok()
         .zip(u8::try_from(rtcp).ok())
+        .filter(|(rtp, rtcp)| rtp != rtcp)
         .map(|(rtp, rtcp)| Interleaved { rtp, rtcp })
         .ok_or(TransportError::Malformed)
 }
 
-/// `5000-5001`, or a single port, whose neighbour then carries RTCP.
+/// `5000-5001`, or a single port, whose neighbour then carries RTCP. GStreamer has published with
+/// `0-0`: a spec that can be read and not be had, so that it goes on to its next one.
 fn ports(value: &str) -> Result<PortPair, TransportError> {
     match pair(value)? {
-        (0, _) | (_, 0) => Err(TransportError::Malformed),
+        (0, _) | (_, 0) => Err(TransportError::Unsupported),
+        (rtp, rtcp) if rtp == rtcp => Err(TransportError::Malformed),
         (rtp, rtcp) => Ok(PortPair { rtp, rtcp }),
     }
 }
 
-/// Two different numbers, or one, to which the next one belongs.
+/// Two numbers, or one, to which the next one belongs.
 fn pair(value: &str) -> Result<(u16, u16), TransportError> {
     let number = |text: &str| {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -192,9 +195,9 @@ fn pair(value: &str) -> Result<(u16, u16), TransportError> {
         Some((first, second)) => number(first.trim()).zip(number(second.trim())),
         None => number(value).and_then(|first| Some((first, first.checked_add(1)?))),
     };
-    pair.filter(|(first, second)| first != second)
-        .ok_or(TransportError::Malformed)
+    pair.ok_or(TransportError::Malformed)
 }
+
 /// `play`, `record`, or a list of both, in which recording is what a publisher means. Some old
 /// encoders say `receive`.
 fn mode(value: &str) -> Result<Mode, TransportError> {
@@ -333,6 +336,9 @@ mod tests {
             "RAW/RAW/UDP;unicast;client_port=5000-5001",
             "RTP/AVP/TCP;multicast;interleaved=0-1",
             "RTP/AVP/TCP;interleaved=0-0,RTP/SAVP;client_port=1-2",
+            "RTP/AVP/UDP;unicast;client_port=0-0;mode=RECORD",
+            "RTP/AVP;client_port=0-1",
+            "RTP/AVP;client_port=0",
         ] {
             assert_eq!(read(header), Err(TransportError::Unsupported), "{header}");
         }
@@ -405,7 +411,6 @@ mod tests {
             "RTP/AVP/TCP;interleaved=0-1-2",
             "RTP/AVP/TCP;mode=steal",
             "RTP/AVP;client_port=",
-            "RTP/AVP;client_port=0-1",
             "RTP/AVP;client_port=65535",
             "RTP/AVP;client_port=65535-65536",
             "RTP/AVP;client_port=5000-5000",

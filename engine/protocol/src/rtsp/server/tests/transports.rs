@@ -58,7 +58,8 @@ fn datagrams_need_ports_and_a_group_needs_readers() {
     for (offer, status) in [
         ("RTP/AVP", StatusCode::UNSUPPORTED_TRANSPORT),
         ("RTP/AVP;unicast", StatusCode::UNSUPPORTED_TRANSPORT),
-        ("RTP/AVP;client_port=0-1", StatusCode::BAD_REQUEST),
+        ("RTP/AVP;client_port=0-1", StatusCode::UNSUPPORTED_TRANSPORT),
+        ("RTP/AVP;client_port=1-x", StatusCode::BAD_REQUEST),
         ("RTP/AVP;client_port=5000", StatusCode::OK),
         ("RTP/AVP;multicast", StatusCode::OK),
         ("RTP/AVP,RTP/AVP/TCP", StatusCode::OK),
