@@ -50,6 +50,11 @@ pub enum Event {
         /// How many since the last such event.
         requests: u64,
     },
+    /// A peer has offered wrong credentials.
+    AuthenticationFailed {
+        /// The peer.
+        peer: SocketAddr,
+    },
     /// Accepting failed; tried again after a pause.
     AcceptFailed {
         /// What the system said.

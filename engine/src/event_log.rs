@@ -24,6 +24,9 @@ fn write(event: &Event) {
         Event::ConnectionClosed { peer, reason } => {
             tracing::info!("[RTSP] [conn {peer}] closed: {reason}");
         }
+        Event::AuthenticationFailed { peer } => {
+            tracing::warn!("[RTSP] [conn {peer}] failed to authenticate: authentication failed");
+        }
         Event::AcceptFailed { error } => {
             tracing::error!("[RTSP] cannot accept connections: {error}");
         }

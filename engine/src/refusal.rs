@@ -54,6 +54,8 @@ refusal_reasons! {
     UnsupportedVersion = "unsupported_version",
     /// A request whose URL, headers or body make no sense (400).
     BadRequest = "bad_request",
+    /// No credentials, or wrong ones (401). Whoever offers none is asked for them so, which is no failed attempt.
+    Unauthorized = "unauthorized",
     /// The path has another publisher, or takes none (403).
     Forbidden = "forbidden",
     /// There is no such path, stream or track (404).
@@ -84,6 +86,12 @@ refusal_reasons! {
     OtherStatus = "other_status",
     /// `sessionsPerAddress`: the address has too many sessions that do nothing (453).
     TooManySessions = "too_many_sessions",
+    /// Credentials were wrong; the connection was closed.
+    AuthenticationFailed = "authentication_failed",
+    /// So many attempts of the address have failed that the connection was closed at once.
+    TooManyFailures = "too_many_failures",
+    /// A password's hash could not be computed in time, because too many others are (503).
+    HashOverdue = "hash_overdue",
     /// One refused request after the other; the connection was closed.
     TooManyRefusals = "too_many_refusals",
     /// The system did not hand a connection over, as when descriptors run out; tried again after a pause.
@@ -148,6 +156,7 @@ impl From<StatusCode> for RefusalReason {
     fn from(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::BadRequest,
+            StatusCode::UNAUTHORIZED => Self::Unauthorized,
             StatusCode::FORBIDDEN => Self::Forbidden,
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::NOT_ACCEPTABLE => Self::NotAcceptable,

@@ -12,10 +12,11 @@ use shardcast_platform::{
     Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddressError,
 };
 use shardcast_runtime::{
-    Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle, ShardContext,
-    ShardCount, ShardId, Stall, StartError,
+    DoorSeat, Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle,
+    ShardContext, ShardCount, ShardId, Stall, StartError, door,
 };
 
+use crate::admit::{Admission, HASHES_WAITING_MAX, HashedAnswer};
 use crate::doors::open_listeners;
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::path::PathId;
@@ -132,19 +133,26 @@ impl Server {
         let hooks = hooks(&hooks_state, &events);
         let seeds = |plan: &Plan| {
             let opened = open_listeners(&handle.load(), plan.shards)?;
+            let (admission, doors) = open_admission(plan.shards)?;
             let state = Arc::new(ServerState::new(
                 handle.clone(),
+                admission,
                 plan.shards,
                 events.clone(),
                 opened.datagram_ports,
             ));
             let _set_once = hooks_state.set(state.clone());
             made = Some((state.clone(), opened.listeners));
-            let seats = opened.acceptors.into_iter().zip(opened.datagrams);
-            let seed = |(acceptor, datagrams)| Seed {
+            let seats = opened
+                .acceptors
+                .into_iter()
+                .zip(opened.datagrams)
+                .zip(doors);
+            let seed = |((acceptor, datagrams), hashes)| Seed {
                 state: state.clone(),
                 acceptor,
                 datagrams,
+                hashes,
                 companion: companion.clone(),
             };
             Ok(seats.map(seed).collect())
@@ -209,6 +217,7 @@ struct Seed {
     state: Arc<ServerState>,
     acceptor: Option<Acceptor>,
     datagrams: Option<DatagramSeed>,
+    hashes: DoorSeat<HashedAnswer>,
     companion: Option<Companion>,
 }
 
@@ -223,7 +232,7 @@ impl Node for EngineNode {
     type Seed = Seed;
 
     fn start(context: ShardContext<EngineMessages>, seed: Seed) -> Rc<Self> {
-        let shard = Shard::start(context, seed.state, seed.datagrams);
+        let shard = Shard::start(context, seed.state, seed.datagrams, seed.hashes);
         if let Some(companion) = seed.companion {
             companion(&shard);
         }
@@ -255,6 +264,14 @@ impl Node for EngineNode {
         self.shard.begin_drain();
         self.shard.sessions.drained().await;
     }
+}
+
+/// Admission, with the door of each shard to which its answers come.
+fn open_admission(shards: usize) -> Result<(Admission, Vec<DoorSeat<HashedAnswer>>), ServerError> {
+    let failed = |error: std::io::Error| ServerError::Start(format!("admission: {error}"));
+    let doors = (0..shards).map(|_| door(HASHES_WAITING_MAX).map_err(failed));
+    let (senders, seats) = doors.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    Ok((Admission::start(senders).map_err(failed)?, seats))
 }
 
 fn options_of(config: &Config) -> Options {

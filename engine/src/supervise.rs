@@ -14,6 +14,7 @@ pub(crate) const STAGES: &[&str] = &[
     "coalesce",
     "sweep",
     "datagrams",
+    "admission",
 ];
 
 /// Accepts connections.
@@ -28,9 +29,10 @@ pub(crate) const STAGE_FANOUT: Stage = Stage::engine(3);
 pub(crate) const STAGE_COALESCE: Stage = Stage::engine(4);
 /// Ends sessions whose deadline has passed.
 pub(crate) const STAGE_SWEEP: Stage = Stage::engine(5);
-
 /// Receives and paces datagrams.
 pub(crate) const STAGE_DATAGRAMS: Stage = Stage::engine(6);
+/// Hands out what was hashed.
+pub(crate) const STAGE_ADMISSION: Stage = Stage::engine(7);
 
 /// The mark of a session's task.
 #[must_use]

@@ -48,6 +48,15 @@ pub fn pin_current_thread(cpu: usize) -> io::Result<()> {
     os::pin_current_thread(cpu)
 }
 
+/// Lets the calling thread run only while nothing else wants its CPU: for work that may wait and
+/// must not hold up an event loop.
+///
+/// # Errors
+/// When the system has no such thing, or refuses it. The thread then runs as any other.
+pub fn run_current_thread_last() -> io::Result<()> {
+    os::run_current_thread_last()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +85,12 @@ mod tests {
         let budget = cpu_budget();
         assert!(!budget.cpus.is_empty());
         assert!(budget.cpus.is_sorted());
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", windows))]
+    fn a_thread_may_run_last() {
+        let lowered = std::thread::spawn(run_current_thread_last);
+        lowered.join().unwrap().unwrap();
     }
 }

@@ -24,6 +24,7 @@
 mod bells;
 mod context;
 mod counters;
+mod door;
 mod guarded;
 mod last_words;
 pub mod local;
@@ -46,6 +47,7 @@ mod supervise;
 
 pub use context::ShardContext;
 pub use counters::{Counter, ShardCounters, ShardSnapshot};
+pub use door::{Door, DoorSeat, DoorSender, door};
 pub use guarded::{Guarded, GuardedMut, Poison};
 pub use last_words::{SHARD_PANIC_EXIT_CODE, exit_with};
 pub use mark::{Mark, Stage};

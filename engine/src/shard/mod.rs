@@ -7,6 +7,7 @@
 //! never overtakes the stream.
 
 mod addresses;
+mod admission;
 mod ask;
 mod coalesce;
 mod datagrams;
@@ -23,7 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use shardcast_runtime::local::Sender;
-use shardcast_runtime::{Guarded, Mark, ShardContext, ShardId, Stage};
+use shardcast_runtime::{DoorSeat, Guarded, Mark, ShardContext, ShardId, Stage};
 
 pub use addresses::{IdleSeat, IdleSessions};
 pub use coalesce::{CoalesceTimer, Coalesced};
@@ -40,14 +41,18 @@ pub use multicast::{MulticastAddresses, MulticastGroup, MulticastGroups};
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 
+use crate::admit::HashedAnswer;
 use crate::event::{Event, SessionEnd};
 use crate::fanout::{Log, WakeLimits, WakeQueue};
 use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
-use crate::supervise::{STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_FANOUT, STAGE_SWEEP};
+use crate::supervise::{
+    STAGE_ADMISSION, STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_FANOUT, STAGE_SWEEP,
+};
 
+use admission::HashQuestions;
 use owner::OwnedPath;
 use taker::TakenPath;
 
@@ -69,6 +74,7 @@ pub struct Shard {
     pub bursts: Pacer,
     /// The groups that readers here were told of.
     pub multicast: MulticastGroups,
+    hash_questions: HashQuestions,
     state: Guarded<State>,
 }
 
@@ -89,12 +95,14 @@ impl std::fmt::Debug for Shard {
 }
 
 impl Shard {
-    /// Starts the core on its shard's thread, with its fan-out and its coalescing timer.
+    /// Starts the core on its shard's thread, with its fan-out and its coalescing timer. Hashes that were computed for it
+    /// come in by `hashes`.
     #[must_use]
     pub fn start(
         context: ShardContext<EngineMessages>,
         server: Arc<ServerState>,
         datagrams: Option<DatagramSeed>,
+        hashes: DoorSeat<HashedAnswer>,
     ) -> Rc<Self> {
         let datagrams = datagrams.and_then(|seed| start_datagrams(&server, seed));
         let config = server.config.load();
@@ -109,6 +117,7 @@ impl Shard {
             datagrams,
             bursts: Pacer::default(),
             multicast: MulticastGroups::default(),
+            hash_questions: HashQuestions::default(),
             state: context.guard(State::default()),
             context,
             server,
@@ -121,6 +130,7 @@ impl Shard {
             STAGE_COALESCE,
             |shard| async move { shard.coalesce.run().await },
         );
+        shard.spawn_stage(STAGE_ADMISSION, |shard| shard.take_hashes(hashes));
         let timeouts = Timeouts {
             read: config.read_timeout,
             write: config.write_timeout,

@@ -9,6 +9,7 @@ use shardcast_config::Config;
 use shardcast_protocol::rtsp::PortPair;
 use shardcast_runtime::{ShardId, place};
 
+use crate::admit::Admission;
 use crate::event::EventBus;
 use crate::path::{Directory, PathName};
 use crate::record::SessionRecords;
@@ -24,6 +25,8 @@ pub type ConfigHandle = Arc<ArcSwap<Config>>;
 pub struct ServerState {
     /// The configuration.
     pub config: ConfigHandle,
+    /// Who may what.
+    pub admission: Admission,
     /// Who owns which path.
     pub directory: Directory,
     /// What happens.
@@ -51,6 +54,7 @@ impl ServerState {
     #[must_use]
     pub fn new(
         config: ConfigHandle,
+        admission: Admission,
         shards: usize,
         events: EventBus,
         datagram_ports: Option<PortPair>,
@@ -58,6 +62,7 @@ impl ServerState {
         let range = config.load().rtsp.multicast_range;
         Self {
             config,
+            admission,
             directory: Directory::default(),
             events,
             records: SessionRecords::default(),

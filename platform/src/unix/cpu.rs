@@ -61,3 +61,30 @@ pub(crate) fn pin_current_thread(cpu: usize) -> io::Result<()> {
 pub(crate) fn pin_current_thread(_cpu: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// `SCHED_IDLE` (sched(7)): whatever else wakes on its CPU takes its place at once.
+#[cfg(target_os = "linux")]
+pub(crate) fn run_current_thread_last() -> io::Result<()> {
+    // musl's function of this name always fails, so the kernel is asked; its `sched_param` is one int.
+    let priority: libc::c_int = 0;
+    // SAFETY: the parameter outlives the call; 0 is the calling thread.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            0,
+            libc::SCHED_IDLE,
+            &raw const priority,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// macOS has a priority per process, and classes that need its own threads.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn run_current_thread_last() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

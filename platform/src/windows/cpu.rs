@@ -12,6 +12,7 @@ use windows_sys::Win32::System::JobObjects::{
 };
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessAffinityMask, SetThreadAffinityMask,
+    SetThreadPriority, THREAD_PRIORITY_LOWEST,
 };
 
 /// A job's CPU rate is given in hundredths of a percent of the whole
@@ -46,6 +47,17 @@ pub(crate) fn pin_current_thread(cpu: usize) -> io::Result<()> {
     // SAFETY: the pseudo handle of this thread needs no closing; the mask is a number.
     let before = unsafe { SetThreadAffinityMask(GetCurrentThread(), mask) };
     if before == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// The lowest priority that is not reserved for an idle machine.
+pub(crate) fn run_current_thread_last() -> io::Result<()> {
+    // SAFETY: the pseudo handle of this thread needs no closing; the priority is a number.
+    let done = unsafe { SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_LOWEST) };
+    if done == 0 {
         Err(io::Error::last_os_error())
     } else {
         Ok(())

@@ -10,6 +10,7 @@ use shardcast_protocol::rtsp::{
 };
 
 use super::desk::PublisherStart;
+use super::identity::Identity;
 use super::play::ReaderStart;
 use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};
@@ -46,6 +47,8 @@ pub(super) struct Connection<T> {
     pub(crate) idle: Option<IdleSeat>,
     /// The group of which its reader was told.
     pub(crate) group: Option<Rc<MulticastGroup>>,
+    /// Who its peer has shown to be.
+    pub(super) identity: Identity,
 }
 
 /// What the session is about to do, as its requests have said so far.
@@ -111,6 +114,7 @@ impl<T> Connection<T> {
             reading,
             idle,
             group,
+            identity,
         } = self;
         let connection = Connection {
             shard,
@@ -124,13 +128,16 @@ impl<T> Connection<T> {
             reading,
             idle,
             group,
+            identity,
         };
         (connection, before)
     }
 
-    /// Counts an answer that refuses.
+    /// Counts an answer that refuses. One that asks for credentials is counted and not told: most players wait for it.
     pub(super) fn note_answer(&self, response: &Response) {
-        if response.status.is_error() {
+        if response.status == StatusCode::UNAUTHORIZED {
+            self.shard.count_refusal(response.status.into());
+        } else if response.status.is_error() {
             let reason = response.status.into();
             self.shard.note_refused_request(&self.session, reason);
         }
@@ -167,6 +174,7 @@ impl<T: Transport> Connection<T> {
             has_moved: false,
             reading: None,
             group: None,
+            identity: Identity::default(),
         }
     }
 
@@ -320,6 +328,7 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn handle_request(&mut self, request: Request) -> Flow {
+        self.identity.note_request(&request);
         let step = self.server.handle_request(&request);
         drop(request);
         match step {

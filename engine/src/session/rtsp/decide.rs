@@ -16,9 +16,10 @@ use super::connection::{Connection, Flow, Plan};
 use super::desk::PublisherStart;
 use super::intake::Intake;
 use super::play::ReaderStart;
-use crate::admit::{Action, AdmitRequest, Decision, admit};
+use crate::admit::{Action, AdmitRequest, Decision};
 use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};
+use crate::refusal::RefusalReason;
 use crate::session::transport::Transport;
 use crate::shard::{Described, Refusal};
 use crate::stream::StreamInfo;
@@ -64,14 +65,28 @@ impl<T: Transport> Connection<T> {
         match decided {
             Ok(Decided::Respond(response)) => self.respond(&response).await,
             Ok(Decided::Flow(flow)) => flow,
-            Err(status) => {
-                let response = self.server.refuse(status);
-                self.respond(&response).await
-            }
+            Err(denied) => self.deny(denied).await,
         }
     }
 
-    async fn decide_describe(&mut self, target: Target) -> Result<Decided, StatusCode> {
+    /// Answers a request that is denied. A failed attempt ends its connection, as it does in MediaMTX.
+    async fn deny(&mut self, denied: Denied) -> Flow {
+        let response = match denied {
+            Denied::Status(status) => self.server.refuse(status),
+            Denied::CredentialsMissing | Denied::Failed => {
+                let methods = &self.shard.server.config.load().rtsp.auth_methods;
+                let challenge = self.identity.challenge(methods);
+                self.server.refuse_with(StatusCode::UNAUTHORIZED, challenge)
+            }
+            Denied::TooManyFailures => return Flow::Close(too_many_failures()),
+        };
+        match (self.respond(&response).await, denied) {
+            (Flow::Continue, Denied::Failed) => Flow::Close(authentication_failed()),
+            (flow, _) => flow,
+        }
+    }
+
+    async fn decide_describe(&mut self, target: Target) -> Result<Decided, Denied> {
         let (entry, described) = self.find_stream(&target).await?;
         // Whoever asks in the middle of something else is told, and goes on with that.
         let is_begin = self.server.state() == ServerState::Init;
@@ -87,9 +102,9 @@ impl<T: Transport> Connection<T> {
         Ok(Decided::Respond(self.server.grant_describe(sdp, tracks)))
     }
 
-    async fn decide_announce(&mut self, target: Target, sdp: Bytes) -> Result<Decided, StatusCode> {
+    async fn decide_announce(&mut self, target: Target, sdp: Bytes) -> Result<Decided, Denied> {
         let name = path_name(&target)?;
-        self.admit(Action::Publish, &name, &target).await?;
+        self.admit(Action::Publish, &name).await?;
         match self
             .shard
             .server
@@ -98,8 +113,8 @@ impl<T: Transport> Connection<T> {
             .path(name.as_str())
             .map(|path| &path.source)
         {
-            None => return Err(status_of(Refusal::NotConfigured)),
-            Some(Source::Elsewhere(_)) => return Err(status_of(Refusal::NotForPublishers)),
+            None => return Err(status_of(Refusal::NotConfigured).into()),
+            Some(Source::Elsewhere(_)) => return Err(status_of(Refusal::NotForPublishers).into()),
             Some(Source::Publisher) => {}
         }
         let description = sdp::parse(&sdp).map_err(|_error| StatusCode::BAD_REQUEST)?;
@@ -120,7 +135,7 @@ impl<T: Transport> Connection<T> {
         Ok(Decided::Respond(self.server.grant_announce(controls)))
     }
 
-    async fn decide_setup(&mut self, question: Question) -> Result<Decided, StatusCode> {
+    async fn decide_setup(&mut self, question: Question) -> Result<Decided, Denied> {
         let Question::Setup {
             ref target,
             track,
@@ -129,7 +144,7 @@ impl<T: Transport> Connection<T> {
             ..
         } = question
         else {
-            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+            return Err(StatusCode::INTERNAL_SERVER_ERROR.into());
         };
         if !matches!(self.plan, Plan::Read { .. }) || self.server.setups().is_empty() {
             let (entry, described) = self.find_stream(target).await?;
@@ -139,12 +154,12 @@ impl<T: Transport> Connection<T> {
             self.plan = Plan::Read { entry, described };
         }
         let Plan::Read { described, .. } = &self.plan else {
-            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+            return Err(StatusCode::INTERNAL_SERVER_ERROR.into());
         };
         let tracks = described.info.tracks().len();
         match (track < tracks, named_track || tracks == 1) {
-            (false, _) => Err(StatusCode::NOT_FOUND),
-            (true, false) => Err(StatusCode::AGGREGATE_OPERATION_NOT_ALLOWED),
+            (false, _) => Err(StatusCode::NOT_FOUND.into()),
+            (true, false) => Err(StatusCode::AGGREGATE_OPERATION_NOT_ALLOWED.into()),
             (true, true) => {
                 let ssrc = described.begin.get(track).map(|base| base.ssrc.0);
                 let group = match transport {
@@ -180,12 +195,12 @@ impl<T: Transport> Connection<T> {
         })
     }
 
-    async fn decide_play(&mut self) -> Result<Decided, StatusCode> {
+    async fn decide_play(&mut self) -> Result<Decided, Denied> {
         let Plan::Read { entry, described } = &self.plan else {
-            return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
+            return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE.into());
         };
         if self.shard.datagrams.is_none() && self.transport_kind() == TransportKind::Udp {
-            return Err(StatusCode::UNSUPPORTED_TRANSPORT);
+            return Err(StatusCode::UNSUPPORTED_TRANSPORT.into());
         }
         let start = ReaderStart::attach(&self.shard, &self.session, entry, described).await;
         let start = start.map_err(status_of)?;
@@ -193,9 +208,9 @@ impl<T: Transport> Connection<T> {
     }
 
     /// RECORD takes the path: only now is the publisher sure to send.
-    async fn decide_record(&mut self) -> Result<Decided, StatusCode> {
+    async fn decide_record(&mut self) -> Result<Decided, Denied> {
         let Plan::Publish { name, info } = &self.plan else {
-            return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE);
+            return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE.into());
         };
         let start =
             PublisherStart::publish(&self.shard, &self.session, name, info, self.can_move()).await;
@@ -216,30 +231,40 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn find_stream(
-        &self,
+        &mut self,
         target: &Target,
-    ) -> Result<(Arc<PathEntry>, Described), StatusCode> {
+    ) -> Result<(Arc<PathEntry>, Described), Denied> {
         let name = path_name(target)?;
-        self.admit(Action::Read, &name, target).await?;
-        self.shard.describe(&name).await.map_err(status_of)
+        self.admit(Action::Read, &name).await?;
+        Ok(self.shard.describe(&name).await.map_err(status_of)?)
     }
 
-    async fn admit(
-        &self,
-        action: Action,
-        path: &PathName,
-        target: &Target,
-    ) -> Result<(), StatusCode> {
+    /// Whether the peer may, by what its request offers or what it has proven before.
+    async fn admit(&mut self, action: Action, path: &PathName) -> Result<(), Denied> {
+        if self.identity.has_proven(action, path) {
+            return Ok(());
+        }
+        let config = self.shard.server.config.load_full();
+        let is_made_with = |pass: &str| self.identity.is_made_with(pass);
+        let offered = self
+            .identity
+            .offered(&config.rtsp.auth_methods, &is_made_with);
         let request = AdmitRequest {
             action,
             path,
-            query: &target.query,
             peer: self.session.peer,
+            offered,
         };
-        let config = self.shard.server.config.load_full();
-        match admit(&config, request).await {
-            Decision::Admitted => Ok(()),
-            Decision::Refused => Err(StatusCode::UNAUTHORIZED),
+        match self.shard.admit(&self.session, request).await {
+            Decision::Open => Ok(()),
+            Decision::Proven => {
+                self.identity.prove(action, path);
+                Ok(())
+            }
+            Decision::CredentialsMissing => Err(Denied::CredentialsMissing),
+            Decision::Failed => Err(Denied::Failed),
+            Decision::TooManyFailures => Err(Denied::TooManyFailures),
+            Decision::Busy => Err(StatusCode::SERVICE_UNAVAILABLE.into()),
         }
     }
 
@@ -258,6 +283,36 @@ impl<T: Transport> Connection<T> {
 enum Decided {
     Respond(shardcast_protocol::rtsp::Response),
     Flow(Flow),
+}
+
+/// Why a request is not granted.
+#[derive(Clone, Copy)]
+enum Denied {
+    /// For the reason that the status says.
+    Status(StatusCode),
+    /// It has to say who it is first.
+    CredentialsMissing,
+    /// It is not who may.
+    Failed,
+    /// Its address has failed too often.
+    TooManyFailures,
+}
+
+impl From<StatusCode> for Denied {
+    fn from(status: StatusCode) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// In MediaMTX's words: filters of operators depend on them.
+fn authentication_failed() -> SessionEnd {
+    let why = "failed to authenticate: authentication failed";
+    SessionEnd::Protocol(RefusalReason::AuthenticationFailed, why.into())
+}
+
+fn too_many_failures() -> SessionEnd {
+    let why = "failed to authenticate: too many attempts of this address have failed";
+    SessionEnd::Protocol(RefusalReason::TooManyFailures, why.into())
 }
 
 fn path_name(target: &Target) -> Result<PathName, StatusCode> {

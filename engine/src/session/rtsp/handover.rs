@@ -1,4 +1,5 @@
-//! A connection's move to another shard, while only requests pass: its socket, its state and the question that is open.
+//! A connection's move to another shard, while only requests pass: its socket, its state,
+//! what its peer has shown of itself, and the question that is open.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use shardcast_protocol::rtsp::{MessageReader, Question, ServerSession};
 use shardcast_runtime::ShardId;
 
 use super::connection::{Connection, Flow, Plan};
+use super::identity::Identity;
 use crate::event::SessionEnd;
 use crate::session::listener::spawn;
 use crate::session::transport::Transport;
@@ -32,6 +34,7 @@ struct Handover {
     server: ServerSession,
     question: Question,
     idle: Option<IdleSeat>,
+    identity: Identity,
 }
 
 impl<T: Transport> Connection<T> {
@@ -66,6 +69,7 @@ impl<T: Transport> Connection<T> {
             server: self.server,
             question,
             idle: self.idle,
+            identity: self.identity,
         };
         self.shard
             .context
@@ -101,6 +105,7 @@ impl Arrival for Handover {
             reading: None,
             idle: self.idle,
             group: None,
+            identity: self.identity,
         });
         spawn(shard, &session, connection.run_with(question));
     }

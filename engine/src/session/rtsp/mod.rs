@@ -11,6 +11,7 @@ mod datagrams;
 mod decide;
 mod desk;
 mod handover;
+mod identity;
 mod intake;
 mod play;
 mod record;

@@ -69,6 +69,11 @@ impl DigestResponse {
         self.algorithm
     }
 
+    /// Whether the challenge that it answers had this nonce.
+    pub fn answers(&self, nonce: &str) -> bool {
+        self.nonce == nonce
+    }
+
     /// Whether the peer knows `pass` and answers the challenge with this nonce and realm, for a request
     /// with this method. How long that takes says nothing about the password.
     pub fn is_valid_for(&self, pass: &str, method: &Method, nonce: &str, realm: &str) -> bool {

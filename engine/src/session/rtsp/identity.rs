@@ -1,0 +1,155 @@
+//! Who a connection's peer is: what its request at hand offers, and what it has shown before.
+//!
+//! Filled from each request before it is decided; asked by `decide`, which learns here how to ask for credentials and
+//! whether a proof still counts. It moves between shards with its connection. A peer that offers nothing costs nothing.
+
+use shardcast_config::AuthMethod;
+use shardcast_protocol::rtsp::auth::{AuthScheme, Credentials, DigestAlgorithm, challenges};
+use shardcast_protocol::rtsp::{Headers, Method, Request};
+
+use super::connection::SERVER_NAME;
+use crate::admit::{Action, Offered};
+use crate::path::PathName;
+use crate::random::random_u64;
+
+/// What a connection's peer has said and shown of itself.
+#[derive(Default)]
+pub(super) struct Identity(Option<Box<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Of the challenges to this peer, once there was one.
+    nonce: Option<String>,
+    /// What the request at hand offers.
+    offer: Option<Offer>,
+    proof: Option<Proof>,
+}
+
+struct Offer {
+    credentials: Credentials,
+    method: Method,
+    /// A digest was made for this very request.
+    is_about_it: bool,
+}
+
+/// What was proven stays so for as long as the connection lives.
+struct Proof {
+    action: Action,
+    path: PathName,
+    user: String,
+}
+
+impl Identity {
+    /// Takes over what a request offers. What cannot be read is nothing: the peer is asked again.
+    pub(super) fn note_request(&mut self, request: &Request) {
+        let credentials = Credentials::of_request(request).ok().flatten();
+        if self.0.is_none() && credentials.is_none() {
+            return;
+        }
+        self.known().offer = credentials.map(|credentials| Offer {
+            is_about_it: match &credentials {
+                Credentials::Basic { .. } => true,
+                Credentials::Digest(response) => {
+                    response.is_about(&request.target, &request.method)
+                }
+            },
+            method: request.method.clone(),
+            credentials,
+        });
+    }
+
+    /// What the request offers that one of the configured `methods` takes. `is_made_with` is [`Self::is_made_with`].
+    pub(super) fn offered<'a>(
+        &'a self,
+        methods: &[AuthMethod],
+        is_made_with: &'a dyn Fn(&str) -> bool,
+    ) -> Offered<'a> {
+        let Some(known) = &self.0 else {
+            return Offered::Nothing;
+        };
+        match known.offer.as_ref().map(|offer| &offer.credentials) {
+            Some(Credentials::Basic { user, pass }) if methods.contains(&AuthMethod::Basic) => {
+                Offered::Password { user, pass }
+            }
+            // An answer to a challenge that is not ours shows nothing: the peer may have it from another connection.
+            Some(Credentials::Digest(response))
+                if methods.contains(&AuthMethod::Digest)
+                    && known
+                        .nonce
+                        .as_deref()
+                        .is_some_and(|nonce| response.answers(nonce)) =>
+            {
+                Offered::Proof {
+                    user: response.user(),
+                    is_made_with,
+                }
+            }
+            _ => Offered::Nothing,
+        }
+    }
+
+    /// Whether the request's digest was made with this password, for this request and connection.
+    pub(super) fn is_made_with(&self, pass: &str) -> bool {
+        let Some(Known {
+            nonce: Some(nonce),
+            offer: Some(offer),
+            ..
+        }) = self.0.as_deref()
+        else {
+            return false;
+        };
+        match &offer.credentials {
+            Credentials::Basic { .. } => false,
+            Credentials::Digest(response) => {
+                response.is_valid_for(pass, &offer.method, nonce, SERVER_NAME) && offer.is_about_it
+            }
+        }
+    }
+
+    /// Whether the peer has proven before that it may, and does not say now that it is somebody else.
+    pub(super) fn has_proven(&self, action: Action, path: &PathName) -> bool {
+        let Some(known) = &self.0 else {
+            return false;
+        };
+        let is_same = |user: &str| known.user().is_none_or(|now| now == user);
+        known.proof.as_ref().is_some_and(|proof| {
+            proof.action == action && proof.path == *path && is_same(&proof.user)
+        })
+    }
+
+    /// What the request offers has proven that the peer may.
+    pub(super) fn prove(&mut self, action: Action, path: &PathName) {
+        let known = self.known();
+        let user = known.user().unwrap_or_default().to_owned();
+        let path = path.clone();
+        known.proof = Some(Proof { action, path, user });
+    }
+
+    /// The headers that ask for credentials, by the configured `methods`.
+    pub(super) fn challenge(&mut self, methods: &[AuthMethod]) -> Headers {
+        let known = self.known();
+        let nonce = known
+            .nonce
+            .get_or_insert_with(|| format!("{:016x}{:016x}", random_u64(), random_u64()));
+        let schemes = methods.iter().map(|method| match method {
+            AuthMethod::Basic => AuthScheme::Basic,
+            // SHA-256 as well would keep some clients from answering at all.
+            AuthMethod::Digest => AuthScheme::Digest(DigestAlgorithm::Md5),
+        });
+        challenges(&schemes.collect::<Vec<_>>(), SERVER_NAME, nonce)
+    }
+
+    fn known(&mut self) -> &mut Known {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Known {
+    /// Who the peer says that it is, with the request at hand.
+    fn user(&self) -> Option<&str> {
+        self.offer.as_ref().map(|offer| match &offer.credentials {
+            Credentials::Basic { user, .. } => user.as_str(),
+            Credentials::Digest(response) => response.user(),
+        })
+    }
+}
