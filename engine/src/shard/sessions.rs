@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_of_datagrams_lives_by_its_requests_or_its_reports() {
+        let begin = Instant::now();
+        let session = session(begin);
+        session.enter(Phase::PlayingDatagrams, begin);
+        session.note_request(after(begin, 30));
+        session.note_media(after(begin, 50));
+        assert_eq!(session.overdue(after(begin, 110), TIMEOUTS), None);
+        let overdue = session.overdue(after(begin, 111), TIMEOUTS);
+        assert_eq!(overdue, Some(Deadline::Idle));
+    }
+
+    #[test]
     fn a_session_without_media_ends_after_a_minute_without_a_request() {
         let begin = Instant::now();
         let session = session(begin);
