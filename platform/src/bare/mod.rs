@@ -1,6 +1,7 @@
 //! Yardsticks: the least that any server must do, by bare system calls, to measure ours against.
 //!
-//! [`Limit`] sends a batch to many sockets and does nothing else; [`Floor`] is a whole relay that does the least possible.
+//! [`Limit`] sends a batch to many sockets and does nothing else; [`Floor`] is a whole relay that does the least possible;
+//! [`DatagramReader`] reads what a server sends over UDP as cheaply as the kernel lets it.
 //! Both are for benchmarks: no configuration, no limits against hostile peers, no logging. [`thread_cpu_time`] is what
 //! their work is measured in.
 //!
@@ -15,6 +16,8 @@ mod floor;
 #[cfg(target_os = "linux")]
 mod limit;
 #[cfg(target_os = "linux")]
+mod reader;
+#[cfg(target_os = "linux")]
 mod ring;
 
 pub use cpu_time::thread_cpu_time;
@@ -22,3 +25,5 @@ pub use cpu_time::thread_cpu_time;
 pub use floor::{Floor, FloorDriver};
 #[cfg(target_os = "linux")]
 pub use limit::{Limit, LimitMode};
+#[cfg(target_os = "linux")]
+pub use reader::{DatagramReader, RunHead};

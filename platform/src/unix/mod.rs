@@ -9,6 +9,8 @@ mod signal;
 use std::io;
 
 pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread, run_current_thread_last};
+#[cfg(all(target_os = "linux", feature = "bare"))]
+pub(crate) use datagrams::receive_head;
 pub(crate) use datagrams::{
     SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,
     send_datagrams,

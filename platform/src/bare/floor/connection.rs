@@ -1,7 +1,7 @@
 //! One connection of the floor: its requests until it publishes or plays, and what a partial send left over.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use super::request::Request;
@@ -24,6 +24,8 @@ pub(super) enum Role {
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) role: Role,
+    /// The port that it wants its packets at, over UDP.
+    pub(super) datagrams_to: Option<u16>,
     unread: Vec<u8>,
     owed: Vec<u8>,
 }
@@ -35,6 +37,7 @@ impl Connection {
         Ok(Self {
             stream,
             role: Role::Asking,
+            datagrams_to: None,
             unread: Vec::new(),
             owed: Vec::new(),
         })
@@ -46,6 +49,12 @@ impl Connection {
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// # Errors
+    /// When it is gone.
+    pub(super) fn peer(&self) -> io::Result<IpAddr> {
+        Ok(self.stream.peer_addr()?.ip())
     }
 
     /// The requests that are complete.

@@ -1,12 +1,14 @@
 //! The floor of a relay: RTSP over TCP, one publisher, and whatever one read of it brought goes to every reader in one
-//! `send`, or in one io_uring submission for all of them.
+//! `send`, or in one io_uring submission for all of them. To readers over UDP it goes in one send per run of packets of
+//! equal size.
 //!
 //! A reader that cannot take all of a chunk is given the rest of it when its socket has room, and skips the chunks that
-//! come meanwhile: frames stay whole, and nothing is queued.
+//! come meanwhile: frames stay whole, and nothing is queued. What the socket for UDP cannot take is lost.
 //!
 //! Deliberately absent: paths, tracks, start points, time limits, refusals. Every request is answered with 200.
 
 mod connection;
+mod datagrams;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use connection::{Connection, Role};
+use datagrams::Datagrams;
 use request::Request;
 
 use super::epoll::{Epoll, Events, Interest};
@@ -42,6 +45,7 @@ pub struct Floor {
     /// By descriptor.
     connections: Vec<Option<Connection>>,
     readers: Vec<RawFd>,
+    datagrams: Datagrams,
     description: Vec<u8>,
     chunk: Chunk,
     driver: FloorDriver,
@@ -68,6 +72,7 @@ impl Floor {
             epoll,
             connections: Vec::new(),
             readers: Vec::new(),
+            datagrams: Datagrams::bind(address.ip())?,
             description: Vec::new(),
             chunk: Chunk {
                 buffer: vec![0; CHUNK_BYTES],
@@ -146,12 +151,18 @@ impl Floor {
             let Some(connection) = connection(&mut self.connections, descriptor) else {
                 return Ok(());
             };
-            connection.send(&request.answer(&self.description));
+            connection.send(&request.answer(&self.description, self.datagrams.port()));
+            if let Some(port) = request.client_port() {
+                connection.datagrams_to = Some(port);
+            }
             match request.method.as_str() {
                 "ANNOUNCE" => self.description = request.body,
                 "PLAY" => {
                     connection.role = Role::Reader;
-                    self.readers.push(descriptor);
+                    match connection.datagrams_to {
+                        None => self.readers.push(descriptor),
+                        Some(port) => self.datagrams.add(descriptor, connection.peer()?, port),
+                    }
                 }
                 "RECORD" => {
                     connection.role = Role::Publisher;
@@ -169,6 +180,7 @@ impl Floor {
         let whole = self.chunk.whole_frames();
         if whole > 0 {
             let bytes = &self.chunk.buffer[..whole];
+            self.datagrams.relay(bytes)?;
             match &mut self.ring {
                 None => send(&self.epoll, &mut self.connections, &self.readers, bytes)?,
                 Some(ring) => {
@@ -197,11 +209,23 @@ impl Floor {
 
     fn close(&mut self, descriptor: RawFd) {
         self.readers.retain(|reader| *reader != descriptor);
+        self.datagrams.remove(descriptor);
         let place = usize::try_from(descriptor).unwrap_or_default();
         if let Some(place) = self.connections.get_mut(place) {
             *place = None;
         }
     }
+}
+
+/// The interleaved frames of these bytes, headers included, up to the last that is whole.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let [_, _, high, low] = *bytes.first_chunk::<FRAME_HEADER_BYTES>()?;
+        let length = FRAME_HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
+        let (frame, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        Some(frame)
+    })
 }
 
 fn connection(
@@ -273,17 +297,7 @@ impl Chunk {
 
     /// The bytes up to the end of the last frame that is whole.
     fn whole_frames(&self) -> usize {
-        let mut end = 0;
-        while let Some([_, _, high, low]) =
-            self.buffer[..self.filled].get(end..end + FRAME_HEADER_BYTES)
-        {
-            let frame = FRAME_HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]));
-            if end + frame > self.filled {
-                break;
-            }
-            end += frame;
-        }
-        end
+        frames(&self.buffer[..self.filled]).map(<[u8]>::len).sum()
     }
 
     fn consume(&mut self, bytes: usize) {

@@ -37,11 +37,22 @@ impl Request {
         Some((request, begin + body.len()))
     }
 
+    /// The port at which RTP is wanted over UDP.
+    pub(super) fn client_port(&self) -> Option<u16> {
+        let (_, ports) = self.transport.as_ref()?.split_once("client_port=")?;
+        ports.split(['-', ';', ',']).next()?.parse().ok()
+    }
+
     /// 200, with whatever the method's answer needs.
-    pub(super) fn answer(&self, description: &[u8]) -> Vec<u8> {
+    pub(super) fn answer(&self, description: &[u8], server_port: u16) -> Vec<u8> {
         let mut head = format!("RTSP/1.0 200 OK\r\nCSeq: {}\r\n", self.sequence);
         if let Some(transport) = &self.transport {
-            let _infallible = write!(head, "Transport: {transport}\r\n");
+            let _infallible = write!(head, "Transport: {transport}");
+            if self.client_port().is_some() {
+                let rtcp = server_port.wrapping_add(1);
+                let _infallible = write!(head, ";server_port={server_port}-{rtcp}");
+            }
+            head += "\r\n";
         }
         if matches!(self.method.as_str(), "SETUP" | "PLAY" | "RECORD") {
             head += "Session: 1\r\n";

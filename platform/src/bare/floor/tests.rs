@@ -1,11 +1,14 @@
 //! A publisher and readers of the floor, over loopback.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::*;
 
+/// After this nothing comes any more.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 const DRIVERS: [FloorDriver; 2] = [FloorDriver::Epoll, FloorDriver::Uring];
 
 /// A floor that serves on a thread of its own.
@@ -17,12 +20,20 @@ fn serve(driver: FloorDriver) -> (SocketAddr, JoinHandle<io::Result<()>>) {
 
 /// A connection that has made these requests and read their answers; what the last body was.
 fn ask(address: SocketAddr, requests: &[(&str, &str)]) -> (BufReader<TcpStream>, String) {
+    ask_for("RTP/AVP/TCP;interleaved=4-5", address, requests)
+}
+
+fn ask_for(
+    transport: &str,
+    address: SocketAddr,
+    requests: &[(&str, &str)],
+) -> (BufReader<TcpStream>, String) {
     let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
     let mut body = String::new();
     for (method, sent) in requests {
         let length = sent.len();
         let request = format!(
-            "{method} rtsp://floor/x RTSP/1.0\r\nCSeq: 3\r\nTransport: RTP/AVP/TCP;interleaved=4-5\r\n\
+            "{method} rtsp://floor/x RTSP/1.0\r\nCSeq: 3\r\nTransport: {transport}\r\n\
              content-length: {length}\r\n\r\n{sent}"
         );
         stream.get_mut().write_all(request.as_bytes()).unwrap();
@@ -107,4 +118,34 @@ fn a_reader_that_falls_behind_skips_chunks_but_gets_whole_frames() {
         }
         assert!(last.is_some());
     }
+}
+
+#[test]
+fn readers_over_udp_get_each_packet_as_a_datagram_in_order() {
+    let (address, served) = serve(FloorDriver::Epoll);
+    let sockets = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let playing = [("SETUP", ""), ("PLAY", "")];
+    let _playing = sockets.each_ref().map(|socket| {
+        let port = socket.local_addr().unwrap().port();
+        let transport = format!("RTP/AVP;unicast;client_port={port}-9");
+        ask_for(&transport, address, &playing)
+    });
+    let (mut publisher, _) = ask(address, &[("ANNOUNCE", ""), ("SETUP", ""), ("RECORD", "")]);
+    let sizes = [1000, 1000, 1000, 400, 1000, 7, 7, 1300];
+    let packets = (0..).zip(sizes).map(|(index, size)| vec![index; size]);
+    let packets: Vec<Vec<u8>> = packets
+        .chain((0..70).map(|index| vec![index; 200]))
+        .collect();
+    let frames: Vec<u8> = packets.iter().flat_map(|packet| frame(packet)).collect();
+    publisher.get_mut().write_all(&frames).unwrap();
+    let mut buffer = [0; 2000];
+    for socket in &sockets {
+        socket.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        for packet in &packets {
+            let count = socket.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..count], **packet);
+        }
+    }
+    drop(publisher);
+    served.join().unwrap().unwrap();
 }

@@ -17,6 +17,8 @@ use std::ptr;
 use socket2::Socket;
 
 pub(crate) use receive::receive_datagrams;
+#[cfg(all(target_os = "linux", feature = "bare"))]
+pub(crate) use receive::receive_head;
 pub(crate) use send::{is_refusal_of_runs, send_datagrams};
 
 /// Datagrams of one send at most: as many as every kernel with GSO takes (64 up to Linux 6.8, 128

@@ -102,6 +102,27 @@ pub(crate) fn receive_datagrams(socket: &Socket, slab: &mut RecvSlab) -> io::Res
     Ok(())
 }
 
+/// Takes the next arrival, and keeps only as much of its beginning as `head` holds: how many bytes it
+/// has, and how many each of its datagrams. So the kernel copies next to nothing.
+///
+/// # Errors
+/// As [`receive_datagrams`].
+#[cfg(all(target_os = "linux", feature = "bare"))]
+pub(crate) fn receive_head(socket: &Socket, head: &mut [u8]) -> io::Result<(usize, usize)> {
+    let mut envelope = Envelope::new();
+    let mut vector = vector_of((head.as_mut_ptr(), head.len()));
+    // SAFETY: it is plain numbers and null pointers.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    envelope.lend_to(&mut header, &mut vector);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    // SAFETY: the header describes memory that outlives the call, and nobody else touches it.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
+    let bytes = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has filled in the header.
+    let said = unsafe { Said::of(&header) };
+    Ok((bytes, said.segment.unwrap_or(bytes)))
+}
+
 fn vector_of((start, length): (*mut u8, usize)) -> libc::iovec {
     libc::iovec {
         iov_base: start.cast(),
