@@ -21,6 +21,20 @@ pub struct Rhythm {
     pub bits_per_second: f64,
     /// From one packet of a frame to the next; none sends each frame at once.
     pub gap: Option<Duration>,
+    /// Bytes of a packet on the wire, interleaved header included.
+    pub packet_bytes: usize,
+}
+
+impl Rhythm {
+    /// Whole frames at this rate, of packets of the usual size.
+    #[must_use]
+    pub fn of_bits_per_second(bits_per_second: f64) -> Self {
+        Self {
+            bits_per_second,
+            gap: None,
+            packet_bytes: PACKET_BYTES,
+        }
+    }
 }
 
 /// A stream under way.
@@ -29,7 +43,7 @@ pub struct Broadcast {
     publisher: Publisher,
     source: Source,
     pace: Pace,
-    gap: Option<Duration>,
+    rhythm: Rhythm,
     frame: Vec<u8>,
 }
 
@@ -41,9 +55,13 @@ impl Broadcast {
     pub fn start(address: SocketAddr, url: &str, rhythm: Rhythm) -> Result<Self, BenchError> {
         Ok(Self {
             publisher: Publisher::start(address, url)?,
-            source: Source::new(GOP_FRAMES, PACKET_BYTES),
-            pace: Pace::new(rhythm.bits_per_second, f64::from(FRAMES_PER_SECOND)),
-            gap: rhythm.gap,
+            source: Source::new(GOP_FRAMES, rhythm.packet_bytes),
+            pace: Pace::new(
+                rhythm.bits_per_second,
+                f64::from(FRAMES_PER_SECOND),
+                rhythm.packet_bytes,
+            ),
+            rhythm,
             frame: Vec::new(),
         })
     }
@@ -83,14 +101,14 @@ impl Broadcast {
 
     /// Sends the frame from `due` on; when the next packet may leave.
     fn send_frame(&mut self, mut due: Instant) -> Result<Instant, BenchError> {
-        let Some(gap) = self.gap else {
-            stamp(&mut self.frame, due);
+        let Some(gap) = self.rhythm.gap else {
+            stamp(&mut self.frame, self.rhythm.packet_bytes, due);
             wait_until(due);
             self.publisher.send(&self.frame)?;
             return Ok(due);
         };
-        for packet in self.frame.chunks_mut(PACKET_BYTES) {
-            stamp(packet, due);
+        for packet in self.frame.chunks_mut(self.rhythm.packet_bytes) {
+            stamp(packet, self.rhythm.packet_bytes, due);
             wait_until(due);
             self.publisher.send(packet)?;
             due += gap;
@@ -99,9 +117,9 @@ impl Broadcast {
     }
 }
 
-fn stamp(packets: &mut [u8], due: Instant) {
+fn stamp(packets: &mut [u8], packet_bytes: usize, due: Instant) {
     let stamp = Stamp::of(due);
-    let packets = packets.chunks_mut(PACKET_BYTES);
+    let packets = packets.chunks_mut(packet_bytes);
     packets.for_each(|packet| stamp.write_to(packet));
 }
 

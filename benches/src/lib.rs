@@ -7,6 +7,7 @@
 
 pub mod broadcast;
 pub mod cost;
+pub mod datagrams;
 pub mod fanout;
 pub mod limit;
 pub mod neighbours;

@@ -132,10 +132,7 @@ pub(crate) fn measure_beside(arguments: &[String]) -> Result<(), Box<dyn std::er
         return Err("URL, readers, bits per second, seconds".into());
     };
     let address = peer::address_of(url)?;
-    let rhythm = Rhythm {
-        bits_per_second: bits_per_second.parse()?,
-        gap: None,
-    };
+    let rhythm = Rhythm::of_bits_per_second(bits_per_second.parse()?);
     let mut broadcast = Broadcast::start(address, url, rhythm)?;
     let check = Check::Packets { one_in: 1 };
     let mut readers = Readers::connect(address, url, readers.parse()?, check)?;

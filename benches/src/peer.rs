@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use bytes::Bytes;
-use shardcast_protocol::rtsp::client::{ClientEvent, ClientSession, TrackControl};
-use shardcast_protocol::rtsp::{Limits, MessageReader, Parsed, RtspUrl};
+use shardcast_protocol::rtsp::client::{ClientEvent, ClientSession, Offer, TrackControl};
+use shardcast_protocol::rtsp::{Limits, MessageReader, Parsed, PortPair, RtspUrl};
 use shardcast_protocol::sdp;
 
 use crate::BenchError;
@@ -29,14 +29,14 @@ struct Talk {
 }
 
 impl Talk {
-    fn open(address: SocketAddr, during: &'static str) -> Result<Self, BenchError> {
+    fn open(address: SocketAddr, during: &'static str, offer: Offer) -> Result<Self, BenchError> {
         let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(Self {
             stream,
-            client: ClientSession::new("load"),
+            client: ClientSession::offering("load", offer),
             reader: MessageReader::new(Limits::default()),
             input: Vec::new(),
             during,
@@ -94,7 +94,24 @@ pub fn address_of(url: &str) -> Result<SocketAddr, BenchError> {
 /// # Errors
 /// When the server is not there, refuses, or answers nonsense.
 pub fn play(address: SocketAddr, url: &str) -> Result<(TcpStream, Vec<u8>), BenchError> {
-    let mut talk = Talk::open(address, "a reader")?;
+    play_by(address, url, Offer::Tcp)
+}
+
+/// As [`play`], with the packets as datagrams to these ports of ours.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_to(address: SocketAddr, url: &str, ports: PortPair) -> Result<TcpStream, BenchError> {
+    let (connection, _) = play_by(address, url, Offer::Udp(vec![ports]))?;
+    Ok(connection)
+}
+
+fn play_by(
+    address: SocketAddr,
+    url: &str,
+    offer: Offer,
+) -> Result<(TcpStream, Vec<u8>), BenchError> {
+    let mut talk = Talk::open(address, "a reader", offer)?;
     talk.client.start_play(url)?;
     loop {
         match talk.next_event()? {
@@ -122,7 +139,7 @@ impl Publisher {
     /// # Errors
     /// As [`play`].
     pub fn start(address: SocketAddr, url: &str) -> Result<Self, BenchError> {
-        let mut talk = Talk::open(address, "the publisher")?;
+        let mut talk = Talk::open(address, "the publisher", Offer::Tcp)?;
         let sdp = Bytes::from_static(SDP.as_bytes());
         talk.client
             .start_publish(url, sdp, &[Some(CONTROL.to_owned())])?;

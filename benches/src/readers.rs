@@ -87,7 +87,9 @@ pub struct Readers {
 /// What the readers that look at packets have received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// Packets of all readers.
+    /// How many they are.
+    pub looking: usize,
+    /// Packets of all of them.
     pub packets: u64,
     /// Packets of that of them that has fewest.
     pub packets_min: u64,
@@ -234,23 +236,11 @@ impl Readers {
     /// What they have received so far.
     #[must_use]
     pub fn received(&self) -> Received {
-        let mut sum = Received {
-            packets_min: u64::MAX,
+        let tallies = self.readers.iter().filter_map(|it| it.tally.as_ref());
+        Received {
             closed: self.readers.len() - self.open,
-            ..Received::default()
-        };
-        for tally in self
-            .readers
-            .iter()
-            .filter_map(|reader| reader.tally.as_ref())
-        {
-            sum.packets += tally.packets;
-            sum.packets_min = sum.packets_min.min(tally.packets);
-            sum.lost += tally.lost;
-            sum.repeated += tally.repeated;
-            sum.broken += usize::from(tally.is_broken);
+            ..Received::of(tallies)
         }
-        sum
     }
 
     /// How long packets took so far.
@@ -333,6 +323,25 @@ impl Readers {
     }
 }
 
+impl Received {
+    /// What these readers have received, all of which play still.
+    pub(crate) fn of<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Self {
+        let mut sum = Self {
+            packets_min: u64::MAX,
+            ..Self::default()
+        };
+        for tally in tallies {
+            sum.looking += 1;
+            sum.packets += tally.packets;
+            sum.packets_min = sum.packets_min.min(tally.packets);
+            sum.lost += tally.lost;
+            sum.repeated += tally.repeated;
+            sum.broken += usize::from(tally.is_broken);
+        }
+        sum
+    }
+}
+
 impl Reader {
     /// Throws away what has come; whether the connection goes on.
     fn discard(&mut self, buffer: &mut [MaybeUninit<u8>], to_end: bool) -> bool {
@@ -389,11 +398,11 @@ impl Check {
 }
 
 /// For latencies up to a minute, to a tenth of a percent.
-fn latencies() -> Result<Histogram<u64>, BenchError> {
+pub(crate) fn latencies() -> Result<Histogram<u64>, BenchError> {
     Ok(Histogram::new_with_max(LATENCY_MAX.as_nanos() as u64, 3)?)
 }
 
-fn note_latency(latency: &mut Histogram<u64>, took: Duration) {
+pub(crate) fn note_latency(latency: &mut Histogram<u64>, took: Duration) {
     latency.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
 }
 

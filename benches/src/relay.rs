@@ -6,17 +6,20 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
+
 use crate::BenchError;
 use crate::broadcast::{Broadcast, Rhythm};
+use crate::datagrams::DatagramReaders;
 use crate::fanout::Cpus;
-use crate::readers::{Check, Readers};
-use crate::server::ServerOptions;
+use crate::readers::{Check, Readers, Received};
+use crate::server::{ServerOptions, ServerProcess, Transport};
 
 /// The stream flows for so long before anything is measured.
 pub const WARM_UP: Duration = Duration::from_secs(2);
 /// After its last packet is due, for what is under way.
 const DRAIN: Duration = Duration::from_millis(300);
-/// One reader in so many looks at its packets, so that the readers cost little.
+/// One reader in so many looks at its packets, so that the readers cost little. Over UDP the others look at how runs begin.
 const LOOKING_ONE_IN: usize = 10;
 
 /// What is relayed to whom, and for how long.
@@ -37,7 +40,7 @@ pub struct RelayCost {
     pub cpu: Duration,
     /// Packets times readers.
     pub deliveries: f64,
-    /// Packets that the looking readers lack.
+    /// Packets that the looking readers lack; over UDP, all readers.
     pub lost: u64,
     /// How long half of the packets took at most.
     pub latency_p50: Duration,
@@ -65,12 +68,59 @@ pub fn measure(
     let server = cpus.start_server(options)?;
     let address = server.address();
     let url = format!("rtsp://{address}/relay");
-    let mut broadcast = Broadcast::start(address, &url, shape.rhythm)?;
-    let check = Check::Packets {
-        one_in: LOOKING_ONE_IN,
-    };
-    let mut readers = Readers::connect(address, &url, shape.readers, check)?;
-    let looking = shape.readers.div_ceil(LOOKING_ONE_IN) as f64;
+    let broadcast = Broadcast::start(address, &url, shape.rhythm)?;
+    let (count, one_in) = (shape.readers, LOOKING_ONE_IN);
+    match options.transport {
+        Transport::Tcp => {
+            let check = Check::Packets { one_in };
+            let readers = Readers::connect(address, &url, count, check)?;
+            listen(&server, broadcast, readers, shape)
+        }
+        Transport::Udp => {
+            let readers = DatagramReaders::connect(address, &url, count, one_in)?;
+            listen(&server, broadcast, readers, shape)
+        }
+    }
+}
+
+/// Readers of either kind.
+trait Listening {
+    fn read_until(&mut self, deadline: Instant) -> Result<(), BenchError>;
+    fn forget_latency(&mut self);
+    fn received(&self) -> Received;
+    fn latency(&self) -> &Histogram<u64>;
+}
+
+macro_rules! listening {
+    ($($readers:ty),+) => {$(
+        impl Listening for $readers {
+            fn read_until(&mut self, deadline: Instant) -> Result<(), BenchError> {
+                self.read_until(deadline)
+            }
+
+            fn forget_latency(&mut self) {
+                self.forget_latency();
+            }
+
+            fn received(&self) -> Received {
+                self.received()
+            }
+
+            fn latency(&self) -> &Histogram<u64> {
+                self.latency()
+            }
+        }
+    )+};
+}
+
+listening!(Readers, DatagramReaders);
+
+fn listen(
+    server: &ServerProcess,
+    mut broadcast: Broadcast,
+    mut readers: impl Listening,
+    shape: RelayShape,
+) -> Result<RelayCost, BenchError> {
     thread::scope(|scope| {
         let begin = Instant::now() + WARM_UP;
         let sending = scope.spawn(|| broadcast.send_for(WARM_UP + shape.duration));
@@ -85,7 +135,7 @@ pub fn measure(
             |quantile| Duration::from_nanos(readers.latency().value_at_quantile(quantile));
         Ok(RelayCost {
             cpu,
-            deliveries: packets / looking * shape.readers as f64,
+            deliveries: packets / after.looking as f64 * shape.readers as f64,
             lost: after.lost - before.lost,
             latency_p50: latency(0.5),
             latency_p99: latency(0.99),

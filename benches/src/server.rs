@@ -15,6 +15,7 @@ use shardcast_platform::bare::{Floor, FloorDriver};
 
 use crate::BenchError;
 use crate::cost::{self, CpuTime};
+use crate::datagrams;
 use crate::role::Role;
 
 /// How long a relay that says nothing may take until it listens, and how often it is tried.
@@ -37,6 +38,16 @@ pub enum Program {
     OtherFloor(PathBuf, FloorDriver),
 }
 
+/// How readers are sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Between the messages of their connections.
+    #[default]
+    Tcp,
+    /// As datagrams.
+    Udp,
+}
+
 /// How the server is to run. What a bare relay does not have is nothing to it.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -48,6 +59,8 @@ pub struct ServerOptions {
     pub shards: usize,
     /// `gatherReaders`, if not its default.
     pub gather_readers: Option<usize>,
+    /// `rtspTransports`: TCP is always among them, for publishers.
+    pub transport: Transport,
 }
 
 impl Default for ServerOptions {
@@ -57,6 +70,7 @@ impl Default for ServerOptions {
             driver: "auto".to_owned(),
             shards: 1,
             gather_readers: None,
+            transport: Transport::Tcp,
         }
     }
 }
@@ -172,7 +186,7 @@ fn command(options: &ServerOptions, port: u16) -> Result<Command, BenchError> {
         Program::Floor(_) => Role::Floor.command()?,
     };
     match options.program {
-        Program::Own | Program::Daemon(_) => configure(&mut command, options),
+        Program::Own | Program::Daemon(_) => configure(&mut command, options)?,
         Program::Floor(driver) => drop(command.arg(name(driver))),
         Program::OtherFloor(_, driver) => drop(command.arg(port.to_string()).arg(name(driver))),
     }
@@ -180,7 +194,7 @@ fn command(options: &ServerOptions, port: u16) -> Result<Command, BenchError> {
     Ok(command)
 }
 
-fn configure(command: &mut Command, options: &ServerOptions) {
+fn configure(command: &mut Command, options: &ServerOptions) -> Result<(), BenchError> {
     command
         .env("MTX_RTSPADDRESS", format!("{}:0", Ipv4Addr::LOCALHOST))
         .env("MTX_DRIVER", &options.driver)
@@ -189,6 +203,24 @@ fn configure(command: &mut Command, options: &ServerOptions) {
     if let Some(readers) = options.gather_readers {
         command.env("MTX_GATHERREADERS", readers.to_string());
     }
+    match options.transport {
+        Transport::Tcp => command.env("MTX_RTSPTRANSPORTS", "tcp"),
+        Transport::Udp => {
+            let rtp = free_pair()?;
+            let rtcp = rtp + 1;
+            command
+                .env("MTX_RTSPTRANSPORTS", "udp,tcp")
+                .env("MTX_RTPADDRESS", format!("{}:{rtp}", Ipv4Addr::LOCALHOST))
+                .env("MTX_RTCPADDRESS", format!("{}:{rtcp}", Ipv4Addr::LOCALHOST))
+        }
+    };
+    Ok(())
+}
+
+/// The even one of two ports that nobody has just now.
+fn free_pair() -> Result<u16, BenchError> {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    Ok(datagrams::bind_pair(ip)?.2.rtp)
 }
 
 /// A port that nobody listens on just now, for a program that cannot be asked which one it has taken.

@@ -124,11 +124,11 @@ pub struct Pace {
 const KEY_FRAME_FACTOR: f64 = 8.0;
 
 impl Pace {
-    /// A stream of this bit rate on the wire.
+    /// A stream of this bit rate on the wire, in packets of so many bytes.
     #[must_use]
-    pub fn new(bits_per_second: f64, frames_per_second: f64) -> Self {
+    pub fn new(bits_per_second: f64, frames_per_second: f64, packet_bytes: usize) -> Self {
         Self {
-            packets_per_frame: bits_per_second / 8.0 / frames_per_second / PACKET_BYTES as f64,
+            packets_per_frame: bits_per_second / 8.0 / frames_per_second / packet_bytes as f64,
             owed: 0.0,
         }
     }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_stream_keeps_its_bit_rate() {
-        let mut pace = Pace::new(2e6, 30.0);
+        let mut pace = Pace::new(2e6, 30.0, PACKET_BYTES);
         let packets: usize = (0..600)
             .map(|frame| pace.next_packets(frame % 60 == 0, 60))
             .sum();

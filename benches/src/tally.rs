@@ -1,5 +1,5 @@
 //! What one reader has received: its RTP packets, the gaps in their sequence numbers, and when they were made, from a
-//! connection's bytes as they come. Only the beginning of each frame is looked at; the rest is skipped.
+//! connection's bytes as they come, or from datagrams. Only the beginning of each frame is looked at; the rest is skipped.
 
 use shardcast_protocol::container::rtp::framing::{INTERLEAVED_HEADER_BYTES, INTERLEAVED_MAGIC};
 
@@ -39,6 +39,21 @@ impl Tally {
             bytes = bytes.get(skipped..).unwrap_or_default();
             bytes = self.fill_head(bytes, &mut made);
         }
+    }
+
+    /// Takes so many datagrams that came as one run, by how the first of them begins; the others are taken to follow it.
+    /// Tells when the first was made.
+    pub fn handle_run(&mut self, first: &[u8], datagrams: usize, made: impl FnOnce(Stamp)) {
+        let at = |offset: usize| first.get(offset - INTERLEAVED_HEADER_BYTES..);
+        if let Some(stamp) = at(STAMP_OFFSET).and_then(<[u8]>::first_chunk) {
+            made(Stamp::from_bytes(*stamp));
+        }
+        let Some(sequence) = at(SEQUENCE_OFFSET).and_then(<[u8]>::first_chunk) else {
+            self.is_broken = true;
+            return;
+        };
+        let sequence = u16::from_be_bytes(*sequence);
+        (0..datagrams).for_each(|index| self.note(sequence.wrapping_add(index as u16)));
     }
 
     /// Takes bytes for the head of a frame, and handles it once it is complete.
@@ -144,6 +159,23 @@ mod tests {
             pieces.for_each(|piece| tally.handle_bytes(piece, |_| {}));
             assert_eq!((tally.packets, tally.lost, tally.is_broken), (1, 0, false));
         }
+    }
+
+    #[test]
+    fn runs_are_counted_by_their_first_packet() {
+        let (bytes, stamp) = frames(7);
+        let packets = bytes.chunks(PACKET_BYTES);
+        let packets: Vec<&[u8]> = packets.map(|it| &it[INTERLEAVED_HEADER_BYTES..]).collect();
+        let (mut tally, mut made) = (Tally::default(), Vec::new());
+        for (index, datagrams) in [(0, 3), (4, 2), (6, 1)] {
+            let first = &packets[index][..32];
+            tally.handle_run(first, datagrams, |stamp| made.push(stamp));
+        }
+        let figures = (tally.packets, tally.lost, tally.repeated, tally.is_broken);
+        assert_eq!(figures, (6, 1, 0, false));
+        assert_eq!(made, [stamp; 3]);
+        tally.handle_run(b"", 1, |_| {});
+        assert!(tally.is_broken);
     }
 
     #[test]

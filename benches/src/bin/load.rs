@@ -14,6 +14,7 @@ use shardcast_benches::peer;
 use shardcast_benches::readers::{Check, Readers, Received};
 use shardcast_benches::role;
 use shardcast_benches::server::{Program, ServerOptions, ServerProcess};
+use shardcast_benches::synthetic::PACKET_BYTES;
 
 /// After the last packet is due, for what is under way.
 const DRAIN: Duration = Duration::from_millis(300);
@@ -42,6 +43,9 @@ struct Options {
     /// From one packet of a frame to the next, in microseconds; 0 sends each frame at once
     #[arg(long, default_value_t = 0)]
     gap: u64,
+    /// Bytes of a packet on the wire
+    #[arg(long, default_value_t = PACKET_BYTES)]
+    packet_bytes: usize,
     /// How long to publish
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -72,6 +76,7 @@ fn run(options: &Options) -> Result<bool, BenchError> {
     let rhythm = Rhythm {
         bits_per_second: options.mbit * 1e6,
         gap: (options.gap > 0).then(|| Duration::from_micros(options.gap)),
+        packet_bytes: options.packet_bytes,
     };
     let broadcast = Broadcast::start(address, &url, rhythm)?;
     let check = Check::Packets { one_in: 1 };
@@ -99,7 +104,7 @@ fn start_server(options: &Options) -> Result<Option<ServerProcess>, BenchError> 
         program: options.server.clone().map_or(Program::Own, Program::Daemon),
         driver: options.driver.clone(),
         shards: options.shards,
-        gather_readers: None,
+        ..ServerOptions::default()
     };
     let server = Cpus::choose().start_server(&server)?;
     println!(

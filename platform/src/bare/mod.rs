@@ -1,7 +1,7 @@
 //! Yardsticks: the least that any server must do, by bare system calls, to measure ours against.
 //!
 //! [`Limit`] sends a batch to many sockets and does nothing else; [`Floor`] is a whole relay that does the least possible;
-//! [`DatagramReader`] reads what a server sends over UDP as cheaply as the kernel lets it.
+//! [`read_run_head`] reads what a server sends over UDP as cheaply as the kernel lets it.
 //! Both are for benchmarks: no configuration, no limits against hostile peers, no logging. [`thread_cpu_time`] is what
 //! their work is measured in.
 //!
@@ -26,4 +26,4 @@ pub use floor::{Floor, FloorDriver};
 #[cfg(target_os = "linux")]
 pub use limit::{Limit, LimitMode};
 #[cfg(target_os = "linux")]
-pub use reader::{DatagramReader, RunHead};
+pub use reader::{RunHead, bind_reader, read_datagrams, read_run_head};

@@ -1,23 +1,19 @@
-//! A reader's socket over UDP, without an event loop and as cheap as it can be: runs of datagrams are taken whole (GRO),
+//! The socket of a reader over UDP, without an event loop and as cheap as it can be: runs of datagrams are taken whole (GRO),
 //! and who only counts has nothing copied but their beginnings.
 //!
 //! Over loopback that is part of what a sender costs: for a socket without GRO, the kernel cuts runs in the sender's time.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::net::RecvSlab;
 use crate::os;
 
 /// Bytes of the beginning of a run that are kept: an RTP header, and what benchmarks write behind it.
 const HEAD_BYTES: usize = 32;
-
-/// A bound socket, in non-blocking mode.
-#[derive(Debug)]
-pub struct DatagramReader(Socket);
 
 /// The beginning of one arrival, and its size.
 #[derive(Clone, Copy, Debug)]
@@ -44,65 +40,41 @@ impl RunHead {
     }
 }
 
-impl DatagramReader {
-    /// Binds it, with so large a receive buffer as the system allows up to this.
-    ///
-    /// # Errors
-    /// When the address is in use, or descriptors have run out.
-    pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<Self> {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_recv_buffer_size(receive_buffer)?;
-        os::prepare_datagrams(&socket, address.is_ipv6(), false)?;
-        socket.bind(&address.into())?;
-        Ok(Self(socket))
-    }
-
-    /// Where it is bound.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let not_ip = || io::Error::other("the socket has no IP address");
-        self.0.local_addr()?.as_socket().ok_or_else(not_ip)
-    }
-
-    /// The size of its receive buffer, as it was asked for: Linux takes twice as much.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn receive_buffer(&self) -> io::Result<usize> {
-        Ok(self.0.recv_buffer_size()? / 2)
-    }
-
-    /// Takes what has arrived, with every byte. False when nothing has.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn receive(&self, slab: &mut RecvSlab) -> io::Result<bool> {
-        or_nothing(os::receive_datagrams(&self.0, slab)).map(|received| received.is_some())
-    }
-
-    /// Takes the next run that has arrived, and keeps its beginning. None when nothing has.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn receive_head(&self) -> io::Result<Option<RunHead>> {
-        let mut bytes = [0; HEAD_BYTES];
-        let received = or_nothing(os::receive_head(&self.0, &mut bytes))?;
-        Ok(received.map(|(run_bytes, datagram_bytes)| RunHead {
-            bytes,
-            run_bytes,
-            datagram_bytes,
-        }))
-    }
+/// Binds a socket in non-blocking mode, with so large a receive buffer as the system allows up to this.
+///
+/// # Errors
+/// When the address is in use, or descriptors have run out.
+pub fn bind_reader(address: SocketAddr, receive_buffer: usize) -> io::Result<UdpSocket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(receive_buffer)?;
+    os::prepare_datagrams(&socket, address.is_ipv6(), false)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
-impl AsFd for DatagramReader {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+/// Takes what has arrived, with every byte. False when nothing has.
+///
+/// # Errors
+/// What the system says.
+pub fn read_datagrams(socket: &impl AsFd, slab: &mut RecvSlab) -> io::Result<bool> {
+    let received = os::receive_datagrams(&SockRef::from(socket), slab);
+    or_nothing(received).map(|received| received.is_some())
+}
+
+/// Takes the next run that has arrived, and keeps its beginning. None when nothing has.
+///
+/// # Errors
+/// What the system says.
+pub fn read_run_head(socket: &impl AsFd) -> io::Result<Option<RunHead>> {
+    let mut bytes = [0; HEAD_BYTES];
+    let received = or_nothing(os::receive_head(&SockRef::from(socket), &mut bytes))?;
+    Ok(received.map(|(run_bytes, datagram_bytes)| RunHead {
+        bytes,
+        run_bytes,
+        datagram_bytes,
+    }))
 }
 
 fn or_nothing<T>(received: io::Result<T>) -> io::Result<Option<T>> {
@@ -115,40 +87,26 @@ fn or_nothing<T>(received: io::Result<T>) -> io::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
-
     use super::*;
 
     #[test]
     fn a_run_is_counted_by_its_beginning_and_read_as_its_datagrams() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let reader = DatagramReader::bind(any, 1 << 16).unwrap();
-        assert_eq!(reader.receive_buffer().unwrap(), 1 << 16);
-        let sender = UdpSocket::bind(any).unwrap();
+        let reader = bind_reader(any, 1 << 16).unwrap();
+        let sender = Socket::from(UdpSocket::bind(any).unwrap());
         let to = reader.local_addr().unwrap();
-        assert!(reader.receive_head().unwrap().is_none());
+        assert!(read_run_head(&reader).unwrap().is_none());
         let run: Vec<u8> = (0..100).collect();
-        let send_run = || {
-            os::send_datagrams(
-                &Socket::from(sender.try_clone().unwrap()),
-                &run,
-                40,
-                to,
-                None,
-            )
-        };
-        send_run().unwrap();
-        let head = reader.receive_head().unwrap().unwrap();
-        assert_eq!(
-            (head.run_bytes, head.datagram_bytes, head.datagrams()),
-            (100, 40, 3)
-        );
+        os::send_datagrams(&sender, &run, 40, to, None).unwrap();
+        let head = read_run_head(&reader).unwrap().unwrap();
+        let sizes = (head.run_bytes, head.datagram_bytes, head.datagrams());
+        assert_eq!(sizes, (100, 40, 3));
         assert_eq!(head.first(), &run[..HEAD_BYTES]);
-        send_run().unwrap();
+        os::send_datagrams(&sender, &run, 40, to, None).unwrap();
         let mut slab = RecvSlab::new();
-        assert!(reader.receive(&mut slab).unwrap());
+        assert!(read_datagrams(&reader, &mut slab).unwrap());
         let lengths: Vec<usize> = slab.datagrams().map(|it| it.bytes.len()).collect();
         assert_eq!(lengths, [40, 40, 20]);
-        assert!(!reader.receive(&mut slab).unwrap());
+        assert!(!read_datagrams(&reader, &mut slab).unwrap());
     }
 }

@@ -47,10 +47,7 @@ pub(crate) fn compare(options: &Options) -> Result<bool, BenchError> {
     };
     let shape = RelayShape {
         readers: options.many,
-        rhythm: Rhythm {
-            bits_per_second: options.mbit * 1e6,
-            gap: None,
-        },
+        rhythm: Rhythm::of_bits_per_second(options.mbit * 1e6),
         duration: Duration::from_secs(options.seconds),
     };
     println!(

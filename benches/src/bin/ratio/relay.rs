@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use shardcast_benches::BenchError;
 use shardcast_benches::broadcast::Rhythm;
 use shardcast_benches::fanout::Cpus;
 use shardcast_benches::relay::{RelayCost, RelayShape, measure};
-use shardcast_benches::server::{Program, ServerOptions};
+use shardcast_benches::server::{Program, ServerOptions, Transport};
 use shardcast_benches::summary::Runs;
+use shardcast_benches::synthetic::PACKET_BYTES;
 use shardcast_platform::bare::FloorDriver;
 
 use crate::table::{judge, print_side};
@@ -32,6 +33,12 @@ pub(crate) struct Options {
     /// From one packet of a frame to the next, in microseconds; 0 sends each frame at once
     #[arg(long, default_value_t = 0)]
     gap: u64,
+    /// Bytes of a packet on the wire over TCP; a datagram has four less
+    #[arg(long, default_value_t = PACKET_BYTES)]
+    packet_bytes: usize,
+    /// How readers are sent to
+    #[arg(long, value_enum, default_value_t = Way::Tcp)]
+    transport: Way,
     /// Turns
     #[arg(long, default_value_t = 5)]
     turns: usize,
@@ -47,6 +54,18 @@ pub(crate) struct Options {
     /// Exit with status 1 when the median latency is more milliseconds above the bare relay's
     #[arg(long)]
     added_at_most: Option<f64>,
+    /// Exit with status 1 when the server's readers lack more packets
+    #[arg(long)]
+    lost_at_most: Option<u64>,
+}
+
+/// How readers are sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// Between the messages of their connections
+    Tcp,
+    /// As datagrams
+    Udp,
 }
 
 /// The runs of one side.
@@ -90,16 +109,23 @@ pub(crate) fn compare(options: &Options) -> Result<bool, BenchError> {
         rhythm: Rhythm {
             bits_per_second: options.mbit * 1e6,
             gap: (options.gap > 0).then(|| Duration::from_micros(options.gap)),
+            packet_bytes: options.packet_bytes,
         },
         duration,
     };
     println!(
-        "{} readers x {} Mbit/s, {} us between packets, {} turns of {} s, median (smallest-largest)",
-        options.readers, options.mbit, options.gap, options.turns, options.seconds
+        "{} readers x {} Mbit/s over {:?}, packets of {} bytes, {} us between them, {} turns of {} s, median (smallest-largest)",
+        options.readers,
+        options.mbit,
+        options.transport,
+        options.packet_bytes,
+        options.gap,
+        options.turns,
+        options.seconds
     );
     let [mut floor, mut server] = [Side::default(), Side::default()];
     for _ in 0..options.turns {
-        floor.push(&measure(cpus, &bare_relay(), shape)?, duration);
+        floor.push(&measure(cpus, &bare_relay(options), shape)?, duration);
         server.push(&measure(cpus, &server_of(options), shape)?, duration);
     }
     floor.print("bare relay");
@@ -107,9 +133,10 @@ pub(crate) fn compare(options: &Options) -> Result<bool, BenchError> {
     Ok(judge_all(options, &server, &floor))
 }
 
-fn bare_relay() -> ServerOptions {
+fn bare_relay(options: &Options) -> ServerOptions {
     ServerOptions {
         program: Program::Floor(FloorDriver::Epoll),
+        transport: options.transport.into(),
         ..ServerOptions::default()
     }
 }
@@ -118,7 +145,17 @@ fn server_of(options: &Options) -> ServerOptions {
     ServerOptions {
         program: options.server.clone().map_or(Program::Own, Program::Daemon),
         driver: options.driver.clone(),
+        transport: options.transport.into(),
         ..ServerOptions::default()
+    }
+}
+
+impl From<Way> for Transport {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Tcp => Self::Tcp,
+            Way::Udp => Self::Udp,
+        }
     }
 }
 
@@ -132,5 +169,8 @@ fn judge_all(options: &Options, server: &Side, floor: &Side) -> bool {
     );
     let added = (server.p50_micros.median() - floor.p50_micros.median()) / 1e3;
     println!("  {:<34} {added:.2} ms", "median latency added");
-    cpu && p99 && options.added_at_most.is_none_or(|bound| added <= bound)
+    let is_whole = options
+        .lost_at_most
+        .is_none_or(|bound| server.lost <= bound);
+    cpu && p99 && is_whole && options.added_at_most.is_none_or(|bound| added <= bound)
 }

@@ -15,12 +15,19 @@ use shardcast_benches::fanout::{Cpus, FanoutShape};
 use shardcast_benches::limit::LimitProcess;
 use shardcast_benches::readers::{Readers, Wait};
 use shardcast_benches::relay::{RelayShape, measure};
-use shardcast_benches::server::{Program, ServerOptions};
+use shardcast_benches::server::{Program, ServerOptions, Transport};
 use shardcast_benches::summary::Runs;
 use shardcast_benches::synthetic::PACKET_BYTES;
 use shardcast_platform::bare::{FloorDriver, LimitMode};
 
 use crate::table::{judge, print_side};
+
+/// The relays that are compared. Over UDP the driver makes no difference.
+const RELAYS: [(FloorDriver, Transport); 3] = [
+    (FloorDriver::Epoll, Transport::Tcp),
+    (FloorDriver::Uring, Transport::Tcp),
+    (FloorDriver::Epoll, Transport::Udp),
+];
 
 /// The yardsticks against other programs.
 #[derive(Args, Debug)]
@@ -63,8 +70,8 @@ pub(crate) fn compare(options: &Options) -> Result<bool, BenchError> {
         }
     }
     if let Some(program) = &options.floor {
-        for driver in [FloorDriver::Epoll, FloorDriver::Uring] {
-            is_within &= compare_relays(cpus, options, program, driver)?;
+        for (driver, transport) in RELAYS {
+            is_within &= compare_relays(cpus, options, program, driver, transport)?;
         }
     }
     Ok(is_within)
@@ -139,33 +146,35 @@ fn compare_relays(
     options: &Options,
     program: &Path,
     driver: FloorDriver,
+    transport: Transport,
 ) -> Result<bool, BenchError> {
     let shape = RelayShape {
         readers: options.readers,
-        rhythm: Rhythm {
-            bits_per_second: 2e6,
-            gap: None,
-        },
+        rhythm: Rhythm::of_bits_per_second(2e6),
         duration: Duration::from_secs(options.seconds),
     };
     let relay = |program| ServerOptions {
         program,
+        transport,
         ..ServerOptions::default()
     };
     let (own, foreign) = (
         relay(Program::Floor(driver)),
         relay(Program::OtherFloor(program.to_owned(), driver)),
     );
-    let (mut ours, mut other) = (Runs::default(), Runs::default());
+    let (mut ours, mut other, mut lost) = (Runs::default(), Runs::default(), 0);
     for _ in 0..options.turns {
         other.push(measure(cpus, &foreign, shape)?.nanos());
-        ours.push(measure(cpus, &own, shape)?.nanos());
+        let cost = measure(cpus, &own, shape)?;
+        ours.push(cost.nanos());
+        lost += cost.lost;
     }
     println!(
-        "bare relay, {driver:?}, {} readers x 2 Mbit/s, CPU time per packet and reader",
+        "bare relay, {driver:?}, over {transport:?}, {} readers x 2 Mbit/s, CPU time per packet and reader",
         options.readers
     );
     print_side("other", "ns", &other);
     print_side("own", "ns", &ours);
+    println!("  {:<34} {lost}", "own: packets lost");
     Ok(judge("own to other", &ours, &other, options.at_most))
 }
