@@ -67,31 +67,45 @@ impl Admission {
         if self.failures().is_full(address) {
             return Weighed::TooManyFailures;
         }
-        let known =
-            |credential: &Credential, offered: &str| quick(self.known(), credential, offered, now);
         match request.offered {
             Offered::Nothing => Weighed::CredentialsMissing,
             Offered::Proof { user, is_made_with } => weigh_proof(&may, user, is_made_with),
             Offered::Password { user, pass } => {
-                let mut candidates = Vec::new();
-                for (number, entry) in may {
-                    match verdict(entry, user, pass, known) {
-                        Verdict::Right => return Weighed::Proven,
-                        Verdict::Wrong => {}
-                        Verdict::Unknown => candidates.push(number),
-                    }
+                let compare = |credential: &Credential, offered: &str| {
+                    quick(self.known(), credential, offered, now)
+                };
+                match weigh_password(&may, user, pass, compare) {
+                    Ok(weighed) => weighed,
+                    Err(candidates) => Weighed::Hash(HashWork {
+                        config: config.clone(),
+                        candidates,
+                        user: user.to_owned(),
+                        pass: pass.to_owned(),
+                    }),
                 }
-                if candidates.is_empty() {
-                    return Weighed::Failed;
-                }
-                Weighed::Hash(HashWork {
-                    config: config.clone(),
-                    candidates,
-                    user: user.to_owned(),
-                    pass: pass.to_owned(),
-                })
             }
         }
+    }
+}
+
+/// Whether one of the users admits the peer; `Err`: those of whom a hash has to tell.
+fn weigh_password(
+    may: &[(usize, &User)],
+    user: &str,
+    pass: &str,
+    compare: impl Fn(&Credential, &str) -> Verdict,
+) -> Result<Weighed, Vec<usize>> {
+    let mut candidates = Vec::new();
+    for (number, entry) in may {
+        match verdict(entry, user, pass, &compare) {
+            Verdict::Right => return Ok(Weighed::Proven),
+            Verdict::Wrong => {}
+            Verdict::Unknown => candidates.push(*number),
+        }
+    }
+    match candidates.is_empty() {
+        true => Ok(Weighed::Failed),
+        false => Err(candidates),
     }
 }
 

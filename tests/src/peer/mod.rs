@@ -5,6 +5,7 @@
 //! after [`READ_TIMEOUT`] with an error.
 
 pub mod connection;
+pub mod credentials;
 pub mod message;
 pub mod publisher;
 pub mod reader;

@@ -17,6 +17,7 @@
 //! | packets of another source, channel or form | `packets`: reach nobody |
 //! | a flood of connections, of names, of refused requests | `floods`, `requests`; idle sessions by address: `admission` |
 //! | two publishers on two shards in the same moment | `succession`: exactly one is left, with `overridePublisher` and without |
+//! | wrong passwords, many at once | `authentication`: answered late, and so many by address; nobody else waits |
 //! | readers that take a byte per second, or nothing | `slow_readers`: skip to a key frame, then closed by policy; `floods`: bounded memory |
 //!
 //! In each of these (an `Ordeal`): no panic, a bystander's stream without loss, refusals counted under their reasons and
@@ -34,12 +35,14 @@
 //! | a peer resets in mid-frame | `ends`: the partial packet reaches nobody, on either shard |
 //! | a publisher flaps ten times a second | `continuity`: its readers are kept within the grace, and tasks do not grow; `succession`: without grace they are ended, and the path works |
 //! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served |
+//! | a slow hash | `authentication`: refused at its deadline; nobody else waits |
 //! | io_uring is forbidden | `system`: epoll is chosen, once, and said with the reason |
 //! | io_uring's queues are full | `platform/tests/queues.rs`: what finds no room waits, and every operation completes |
 //! | a future is dropped at any `.await` | `platform/tests/dropping.rs`: no buffer is used after it, no descriptor stays open |
 //! | one CPU only | `system`: one shard, and nothing is lost |
 
 mod admission;
+mod authentication;
 mod continuity;
 mod deadlines;
 mod ends;

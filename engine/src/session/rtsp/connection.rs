@@ -68,8 +68,10 @@ pub(super) enum Plan {
 pub(super) enum Flow {
     /// The next request.
     Continue,
-    /// The end.
+    /// The end; the peer is given time to read its last answer.
     Close(SessionEnd),
+    /// The end, without an answer and at once.
+    Cut(SessionEnd),
     /// The answer to PLAY is due, then media.
     Play(Box<ReaderStart>),
     /// RECORD was answered: media comes.
@@ -249,6 +251,10 @@ impl<T: Transport> Connection<T> {
         match flow {
             Flow::Continue => Ok(self),
             Flow::Close(end) => Err(Box::pin(self.close(end)).await),
+            Flow::Cut(end) => {
+                self.end_reading(&end);
+                Err(end)
+            }
             Flow::Move(departure) => Err((*self).depart(*departure)),
             Flow::Record(start) => {
                 self.idle = None;

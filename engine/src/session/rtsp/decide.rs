@@ -78,7 +78,7 @@ impl<T: Transport> Connection<T> {
                 let challenge = self.identity.challenge(methods);
                 self.server.refuse_with(StatusCode::UNAUTHORIZED, challenge)
             }
-            Denied::TooManyFailures => return Flow::Close(too_many_failures()),
+            Denied::TooManyFailures => return Flow::Cut(too_many_failures()),
         };
         match (self.respond(&response).await, denied) {
             (Flow::Continue, Denied::Failed) => Flow::Close(authentication_failed()),

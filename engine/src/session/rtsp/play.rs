@@ -126,7 +126,7 @@ impl<T: Transport> Connection<T> {
         let (sink, question) = ended?;
         let mut connection = Self::put_together(*connection, sink);
         match Box::pin(connection.decide(question)).await {
-            Flow::Close(end) => Err(end),
+            Flow::Close(end) | Flow::Cut(end) => Err(end),
             _answered => Ok(connection),
         }
     }

@@ -133,7 +133,7 @@ impl<T: Transport> Connection<T> {
             Stop::Over(end) => Err(end),
             Stop::Refused { answer, end } => Err(self.close_with(&answer, end).await),
             Stop::Question(question) => match Box::pin(self.decide(question)).await {
-                Flow::Close(end) => Err(end),
+                Flow::Close(end) | Flow::Cut(end) => Err(end),
                 _answered => Ok(()),
             },
         }
