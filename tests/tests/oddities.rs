@@ -6,6 +6,7 @@
 use shardcast::RefusalReason;
 use shardcast::event::SessionEnd;
 use shardcast_tests::peer::connection::Connection;
+use shardcast_tests::peer::credentials::Credentials;
 use shardcast_tests::peer::message::Response;
 use shardcast_tests::peer::publisher::{Publisher, interleave};
 use shardcast_tests::peer::synthetic::{SDP, Shape, Source};
@@ -143,6 +144,39 @@ fn an_odd_reader_is_given_the_stream_whole() {
             }
         }
         assert_eq!(verifier.last().unwrap().frame + 1, source.frames());
+    }
+}
+
+/// In `SETUP`, VLC answers a challenge for the stream's URL with a slash, HappyTime's recorder without one, and Bosch's
+/// for the path alone.
+#[test]
+fn a_digest_for_the_stream_sets_up_its_track() {
+    let users = "authInternalUsers:\n\
+        - {user: any, permissions: [{action: publish}]}\n\
+        - {user: bob, pass: s3cr3t, permissions: [{action: read}]}\n\
+        rtspAuthMethods: [digest]\n";
+    let bob = Credentials {
+        user: "bob",
+        pass: "s3cr3t",
+    };
+    let rig = Rig::start(House::USUAL, users);
+    let (_publisher, _) = publish(&rig);
+    let url = format!("rtsp://{}/{PATH}", rig.address());
+    let track = format!("{url}/trackID=0");
+    for uri in [
+        format!("{url}/"),
+        url.clone(),
+        format!("/{PATH}/trackID=0"),
+        track.clone(),
+    ] {
+        let mut connection = Connection::open(rig.address()).unwrap();
+        let transport = ("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1");
+        let asked = connection.ask("SETUP", &track, &[transport], b"").unwrap();
+        assert_eq!(asked.status, 401, "{uri}");
+        let digest = bob.digest(&asked, "SETUP", &uri);
+        let headers = [transport, ("Authorization", &digest)];
+        let answer = connection.ask("SETUP", &track, &headers, b"").unwrap();
+        assert_eq!(answer.status, 200, "{uri}");
     }
 }
 
