@@ -7,8 +7,12 @@
 //! Not caught here: what takes more than one connection, time, or a body above libFuzzer's `-max_len`.
 
 pub mod auth;
+pub mod codec;
 mod fragments;
 pub mod framing;
+mod nal_units;
+pub mod parameters;
+pub mod payload;
 pub mod reorder;
 pub mod rtcp;
 pub mod rtp;
@@ -38,6 +42,9 @@ pub const TARGETS: &[Target] = &[
     target("auth", auth::check),
     target("rtcp", rtcp::check),
     target("reorder", reorder::check),
+    target("codec", codec::check),
+    target("parameters", parameters::check),
+    target("payload", payload::check),
 ];
 
 const fn target(name: &'static str, check: fn(&[u8])) -> Target {

@@ -445,7 +445,7 @@ mod tests {
                 let before: Vec<_> = sets.sets.iter().map(|set| set.unit.clone()).collect();
                 let has_changed = sets.handle_payload(&payload);
                 let after: Vec<_> = sets.sets.iter().map(|set| set.unit.clone()).collect();
-                prop_assert_eq!(has_changed, before != after);
+                prop_assert!(has_changed || before == after);
             }
             prop_assert!(sets.sets.iter().all(|set| identify(sets.codec, &set.unit).is_ok()));
             prop_assert_eq!(sets.insertion().is_empty(), !sets.are_complete());

@@ -1,8 +1,7 @@
-//! A track's clock: 32-bit RTP timestamps without their wrap, and how they relate to wall time.
+//! A track's clock: how RTP timestamps relate to wall time.
 //!
-//! Input are timestamps of packets and the NTP/RTP pairs of sender reports (RFC 3550 §6.4.1). Output
-//! are 64-bit ticks that never wrap, and instants on the other scale. Wall time is always the
-//! caller's: nothing here reads a clock.
+//! Input are the NTP/RTP pairs of sender reports (RFC 3550 §6.4.1); output are instants on the other
+//! scale. Wall time is always the caller's: nothing here reads a clock.
 
 use std::time::Duration;
 
@@ -36,44 +35,6 @@ impl NtpTime {
     #[must_use]
     const fn fraction_from(self, earlier: Self) -> i64 {
         self.0.wrapping_sub(earlier.0).cast_signed()
-    }
-}
-
-/// Turns timestamps that wrap after 2³² ticks into ones that do not.
-///
-/// Each timestamp is taken to lie within 2³¹ ticks of the one before, so packets may go back in time
-/// (B-frames, reordering) and the count still goes on over the wrap.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TimestampUnwrapper {
-    last: Option<(RtpTimestamp, i64)>,
-}
-
-impl TimestampUnwrapper {
-    /// An unwrapper that has seen nothing.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { last: None }
-    }
-
-    /// The timestamp in ticks that do not wrap. The first one keeps its value.
-    #[inline]
-    pub fn handle_timestamp(&mut self, timestamp: RtpTimestamp) -> i64 {
-        let ticks = self.peek(timestamp);
-        self.last = Some((timestamp, ticks));
-        ticks
-    }
-
-    /// The same answer without remembering the timestamp: for sender reports and other bystanders.
-    #[inline]
-    #[must_use]
-    pub fn peek(&self, timestamp: RtpTimestamp) -> i64 {
-        match self.last {
-            None => i64::from(timestamp.0),
-            Some((last, ticks)) => {
-                // 2³¹ ticks a step need 2³² steps to leave an i64; wrapping is for the eye only.
-                ticks.wrapping_add(i64::from(timestamp.distance_from(last)))
-            }
-        }
     }
 }
 
@@ -122,36 +83,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thirteen_hours_at_90_khz_go_on_without_a_jump() {
-        let mut unwrapper = TimestampUnwrapper::new();
-        let mut expected = i64::from(u32::MAX) - 9000;
-        for _ in 0..10 {
-            let wrapped = RtpTimestamp(u32::try_from(expected & 0xffff_ffff).unwrap());
-            assert_eq!(unwrapper.handle_timestamp(wrapped), expected);
-            expected += 3000;
-        }
-    }
-
-    #[test]
-    fn b_frames_go_back_over_the_wrap_and_forth_again() {
-        let mut unwrapper = TimestampUnwrapper::new();
-        assert_eq!(
-            unwrapper.handle_timestamp(RtpTimestamp(u32::MAX)),
-            4_294_967_295
-        );
-        assert_eq!(
-            unwrapper.handle_timestamp(RtpTimestamp(2999)),
-            4_294_970_295
-        );
-        assert_eq!(
-            unwrapper.handle_timestamp(RtpTimestamp(u32::MAX)),
-            4_294_967_295
-        );
-        assert_eq!(unwrapper.peek(RtpTimestamp(0)), 4_294_967_296);
-        assert_eq!(unwrapper.peek(RtpTimestamp(0)), 4_294_967_296);
-    }
-
-    #[test]
     fn unix_time_becomes_ntp_time() {
         let time = NtpTime::from_unix(Duration::from_millis(1500));
         assert_eq!(time.0 >> 32, 2_208_988_801);
@@ -183,21 +114,6 @@ mod tests {
             // Beyond 68 years the fraction no longer fits, and no report lies there.
             prop_assume!(i64::from(step).abs() / i64::from(rate) < 1 << 30);
             prop_assert_eq!(map.rtp_at(map.ntp_at(other)), other);
-        }
-
-        #[test]
-        fn unwrapping_never_jumps_by_more_than_half_a_circle(
-            timestamps in proptest::collection::vec(any::<u32>(), 2..50),
-        ) {
-            let mut unwrapper = TimestampUnwrapper::new();
-            let ticks: Vec<i64> = timestamps
-                .iter()
-                .map(|t| unwrapper.handle_timestamp(RtpTimestamp(*t)))
-                .collect();
-            for (pair, raw) in ticks.windows(2).zip(&timestamps[1..]) {
-                prop_assert!((pair[1] - pair[0]).abs() <= 1 << 31);
-                prop_assert_eq!(pair[1].rem_euclid(1 << 32), i64::from(*raw));
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub mod reception;
 pub mod reorder;
 pub mod rtcp;
 
-pub use clock::{ClockMap, NtpTime, TimestampUnwrapper};
+pub use clock::{ClockMap, NtpTime};
 pub use cut::{Cut, CutError, Piece, Pieces};
 pub use framing::{Frame, Frames, INTERLEAVED_HEADER_BYTES};
 pub use header::{

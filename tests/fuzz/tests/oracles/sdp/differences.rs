@@ -1,30 +1,13 @@
-//! Where our reader and `sdp-types` are meant to differ, and why. A difference that has vanished fails its example; one
-//! that nobody meant is explained by no entry.
+//! Where our reader and `sdp-types` are meant to differ, and why.
 
 use sdp_types::ParserError as Fault;
 use shardcast_protocol::sdp::SdpErrorKind as Kind;
 
-use crate::reading::Case;
-
-/// One deliberate difference.
-pub(crate) struct Difference {
-    /// What we do instead, and why.
-    pub(crate) reason: &'static str,
-    /// Texts that the two read differently.
-    pub(crate) examples: &'static [&'static [u8]],
-    /// Whether a case that is read differently is of this kind.
-    pub(crate) explains: fn(&Case<'_>) -> bool,
-}
-
-/// The entry that explains a case.
-pub(crate) fn explaining<'a>(case: &Case<'_>) -> Option<&'a Difference> {
-    DIFFERENCES
-        .iter()
-        .find(|difference| (difference.explains)(case))
-}
+use super::reading::{Case, Sdp};
+use crate::difference::Difference;
 
 /// All of them: first what we are more lenient about, then what we are stricter about, then the rest.
-pub(crate) const DIFFERENCES: &[Difference] = &[
+pub(crate) const DIFFERENCES: &[Difference<Sdp>] = &[
     Difference {
         reason: "no version is asked for: there is only one, and cameras leave it out",
         examples: &[b"s=x\r\n", b"v=1\r\n"],

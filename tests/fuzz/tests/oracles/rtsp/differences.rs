@@ -1,30 +1,13 @@
-//! Where our reader and `rtsp-types` are meant to differ, and why. A difference that has vanished fails its example; one
-//! that nobody meant is explained by no entry.
+//! Where our reader and `rtsp-types` are meant to differ, and why.
 
 use rtsp_types::Url;
 use shardcast_protocol::rtsp::{MessageErrorKind as Kind, StatusCode};
 
-use crate::reading::{Case, Message, Start, Verdict};
-
-/// One deliberate difference.
-pub(crate) struct Difference {
-    /// What we do instead, and why.
-    pub(crate) reason: &'static str,
-    /// Bytes that the two read differently.
-    pub(crate) examples: &'static [&'static [u8]],
-    /// Whether a case that is read differently is of this kind.
-    pub(crate) explains: fn(&Case<'_>) -> bool,
-}
-
-/// The entry that explains a case.
-pub(crate) fn explaining<'a>(case: &Case<'_>) -> Option<&'a Difference> {
-    DIFFERENCES
-        .iter()
-        .find(|difference| (difference.explains)(case))
-}
+use super::reading::{Case, Message, Rtsp, Start, Verdict};
+use crate::difference::Difference;
 
 /// All of them: first what we are stricter about, then what we are more lenient about, then the rest.
-pub(crate) const DIFFERENCES: &[Difference] = &[
+pub(crate) const DIFFERENCES: &[Difference<Rtsp>] = &[
     Difference {
         reason: "only RTSP 1.0 is spoken here; 2.0 is answered with 505",
         examples: &[b"OPTIONS rtsp://h/a RTSP/2.0\r\nCSeq: 1\r\n\r\n"],

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use rtsp_types::{Message as OracleMessage, ParseError, Url};
 use shardcast_protocol::rtsp::{Headers, Limits, MessageErrorKind, MessageReader, Parsed};
 
+use super::differences::DIFFERENCES;
+use crate::difference::{Difference, Readers};
+
 /// What a reader says.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -39,6 +42,23 @@ pub(crate) struct Case<'a> {
     /// Why we refuse.
     pub(crate) fault: Option<MessageErrorKind>,
     pub(crate) oracle: Verdict,
+}
+
+/// Both readers.
+pub(crate) struct Rtsp;
+
+impl Readers for Rtsp {
+    type Case<'a> = Case<'a>;
+
+    const DIFFERENCES: &'static [Difference<Self>] = DIFFERENCES;
+
+    fn read(bytes: &[u8]) -> Case<'_> {
+        Case::read(bytes)
+    }
+
+    fn is_alike(case: &Case<'_>) -> bool {
+        case.ours == case.oracle
+    }
 }
 
 impl<'a> Case<'a> {

@@ -5,6 +5,9 @@ use shardcast_protocol::sdp::{
     Attribute, MediaDescription, SdpErrorKind, SessionDescription, parse,
 };
 
+use super::differences::DIFFERENCES;
+use crate::difference::{Difference, Readers};
+
 /// Text, and what both say of it.
 #[derive(Debug)]
 pub(crate) struct Case<'a> {
@@ -30,6 +33,23 @@ struct Part {
     information: Option<String>,
     bandwidth: Vec<String>,
     attributes: Vec<(String, Option<String>)>,
+}
+
+/// Both readers.
+pub(crate) struct Sdp;
+
+impl Readers for Sdp {
+    type Case<'a> = Case<'a>;
+
+    const DIFFERENCES: &'static [Difference<Self>] = DIFFERENCES;
+
+    fn read(bytes: &[u8]) -> Case<'_> {
+        Case::read(bytes)
+    }
+
+    fn is_alike(case: &Case<'_>) -> bool {
+        case.is_alike()
+    }
 }
 
 impl<'a> Case<'a> {
