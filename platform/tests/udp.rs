@@ -317,6 +317,70 @@ fn a_socket_for_a_peer_gets_what_it_sends_and_nothing_else() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_a_dropped_socket_for_a_peer_got_comes_to_the_shared_ones_again() {
+    on_every_driver(|_| async {
+        let ours = socket("127.0.0.1:0");
+        let to = address_of(&ours);
+        let (peer, from) = std_peer("127.0.0.1:0");
+        for round in 0..20_u8 {
+            let theirs = ours.connect_peer(from, Some(to.ip())).expect("it connects");
+            // A wait that is dropped must not keep the socket either.
+            let mut slab = RecvSlab::new();
+            let cancel = Cancel::new();
+            assert_eq!(
+                polled_once(theirs.readable_or(&cancel)).await.map(|_| ()),
+                None
+            );
+            peer.send_to(&[round], to).expect("it sends");
+            assert_eq!(receive(&theirs, 1).await[0].0, [round]);
+            assert!(
+                polled_once(theirs.recv_or(&mut slab, &cancel))
+                    .await
+                    .is_none()
+            );
+            drop(theirs);
+            // The driver may take some turns to close it.
+            let mut arrived = false;
+            while !arrived {
+                peer.send_to(&[round], to).expect("it sends");
+                sleep_ms(1).await;
+                arrived = ours.recv_now(&mut slab).expect("it receives");
+            }
+            assert!(
+                slab.datagrams()
+                    .all(|it| it.bytes == [round] && it.source == from)
+            );
+            while ours.recv_now(&mut slab).expect("it receives") {}
+        }
+    });
+}
+
+#[test]
+fn a_port_is_free_again_when_its_sockets_are_dropped() {
+    on_every_driver(|_| async {
+        let (mut again, cancel) = ("127.0.0.1:0".to_owned(), Cancel::new());
+        for _ in 0..5 {
+            let address = again.parse().expect("an address");
+            // The driver may take some turns to close what a dropped wait was for.
+            let bound = loop {
+                match bind_udp(&address, 2, UdpOptions::default()) {
+                    Ok(bound) => break bound,
+                    Err(BindError::InUse { .. } | BindError::Denied { .. }) => sleep_ms(1).await,
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            again = bound.local_addr.to_string();
+            let mut slab = RecvSlab::new();
+            let seats = bound.seats.into_iter();
+            let group: Vec<_> = seats.map(|seat| seat.start().expect("it starts")).collect();
+            let receive = group[0].recv_or(&mut slab, &cancel);
+            assert!(polled_once(receive).await.is_none());
+        }
+    });
+}
+
+#[test]
 fn cancelled_and_dropped_receives_lose_no_datagram() {
     on_every_driver(|_| async {
         let ours = socket("127.0.0.1:0");

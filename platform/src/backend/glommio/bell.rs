@@ -3,16 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::event_loop::sleep_until;
-use super::readiness::Readiness;
+use super::readiness::{BLIND_INTERVAL, Readiness};
 use crate::backend::eventfd::BellSeat;
-
-/// How often the counter is looked at while there is no descriptor to wait for it with: as often as
-/// a shard that is busy looks, and seldom enough not to keep a core from those who would give
-/// descriptors back.
-const BLIND_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(crate) struct Bell {
     counter: File,

@@ -1,15 +1,18 @@
 //! UDP sockets on this loop: it says when a call is worth a try, and makes none itself.
 //!
 //! A wait of glommio's ends with a receive, which would take a datagram. So it waits for an epoll
-//! instance that has the socket in it, of which nothing can be received.
+//! instance that has the socket in it, of which nothing can be received. While there is no
+//! descriptor for that, the socket is worth a try every now and then.
 
 use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Instant;
 
 use socket2::Socket;
 
-use super::readiness::Readiness;
+use super::event_loop::sleep_until;
+use super::readiness::{BLIND_INTERVAL, Readiness};
 use crate::cancel::Cancel;
 
 #[derive(Debug)]
@@ -29,27 +32,32 @@ impl Datagrams {
     }
 
     pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
-        cancel.or(self.wait(&self.readable, libc::EPOLLIN)).await
+        cancel.or(self.wait(&self.readable, libc::EPOLLIN)).await?;
+        Some(Ok(()))
     }
 
     pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
-        cancel.or(self.wait(&self.writable, libc::EPOLLOUT)).await
+        cancel.or(self.wait(&self.writable, libc::EPOLLOUT)).await?;
+        Some(Ok(()))
     }
 
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&Socket) -> R) -> R {
         action(&self.socket)
     }
 
-    async fn wait(&self, kept: &OnceCell<OwnedFd>, events: libc::c_int) -> io::Result<()> {
-        let instance = match kept.get() {
-            Some(instance) => instance,
-            None => {
-                let instance = epoll_of(&self.socket, events)?;
-                kept.get_or_init(|| instance)
-            }
-        };
-        Readiness::of(instance.as_fd())?.readable().await;
-        Ok(())
+    async fn wait(&self, kept: &OnceCell<OwnedFd>, events: libc::c_int) {
+        match self.readiness(kept, events) {
+            Ok(mut readiness) => readiness.readable().await,
+            Err(_) => sleep_until(Instant::now() + BLIND_INTERVAL).await,
+        }
+    }
+
+    fn readiness(&self, kept: &OnceCell<OwnedFd>, events: libc::c_int) -> io::Result<Readiness> {
+        if kept.get().is_none() {
+            let _first = kept.set(epoll_of(&self.socket, events)?);
+        }
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        Readiness::of(kept.get().ok_or_else(gone)?.as_fd())
     }
 }
 

@@ -8,9 +8,14 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd};
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_io::AsyncRead;
 use glommio::net::TcpStream;
+
+/// How often a descriptor is looked at while there is none to wait for it with: as often as a shard
+/// that is busy looks, and seldom enough not to keep a core from those who would give some back.
+pub(super) const BLIND_INTERVAL: Duration = Duration::from_millis(1);
 
 /// One wait for a descriptor. Dropping it ends the wait.
 pub(super) struct Readiness(TcpStream);

@@ -200,7 +200,7 @@ impl UdpSocket {
     /// safe.
     ///
     /// # Errors
-    /// When the driver cannot wait, as when descriptors have run out.
+    /// When the driver cannot wait.
     pub async fn readable_or(&self, cancel: &Cancel) -> io::Result<Readiness> {
         match self.waits.readable(cancel).await {
             None => Ok(Readiness::Cancelled),
@@ -212,7 +212,7 @@ impl UdpSocket {
     /// `cancel` is raised. Dropping the future is safe.
     ///
     /// # Errors
-    /// When the driver cannot wait, as when descriptors have run out.
+    /// When the driver cannot wait.
     pub async fn writable_or(&self, cancel: &Cancel) -> io::Result<Readiness> {
         match self.waits.writable(cancel).await {
             None => Ok(Readiness::Cancelled),
