@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shardcast_platform::Slice;
@@ -146,6 +146,10 @@ fn control_run(track: u8, compound: Bytes) -> DatagramRun {
         bytes: Slice::new(compound),
     }
 }
+
+/// So long after the last packet a goodbye is sent: readers hear of the two on different sockets, and VLC (3.0.24) forgets
+/// what it has not taken from the one when the other speaks.
+pub const GOODBYE_AFTER: Duration = Duration::from_millis(500);
 
 /// A goodbye of one track (RFC 3550, section 6.6).
 #[must_use]

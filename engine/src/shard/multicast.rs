@@ -11,11 +11,11 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shardcast_config::MulticastRange;
-use shardcast_platform::UdpSocket;
+use shardcast_platform::{UdpSocket, sleep};
 use shardcast_runtime::local::Notify;
 
 use super::{Described, Shard};
-use crate::egress::{DatagramQueue, Fill, goodbye_run};
+use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_run};
 use crate::fanout::{
     Cursor, DatagramRun, DatagramSeat, ReaderSeat, SharedLog, SlowReaderPolicy, Start,
 };
@@ -206,7 +206,10 @@ impl Sender {
             match self.fill() {
                 Fill::Ready => self.send_burst().await,
                 Fill::Empty => self.seat.wake.notified().await,
-                Fill::Ended(_) | Fill::TooSlow(_) => return self.send_goodbye(),
+                Fill::Ended(_) | Fill::TooSlow(_) => {
+                    sleep(GOODBYE_AFTER).await;
+                    return self.send_goodbye();
+                }
             }
         }
     }

@@ -1,11 +1,16 @@
 //! How a stream ends: whatever ended it, every reader is given all that was sent whole, then the connection's end, and the
-//! path is free again. There is no RTCP BYE: players drop their last pictures at it.
+//! path is free again. Over TCP there is no RTCP BYE: players drop their last pictures at it. Over UDP there is one, and
+//! the connection is left to the reader for a while.
 
 use std::io::Write;
 use std::time::Duration;
 
 use shardcast::event::{Event, SessionEnd};
 use shardcast::{EndReason, Exit};
+use shardcast_tests::peer::synthetic::{Shape, Source};
+use shardcast_tests::peer::udp::{UdpPublisher, UdpReader};
+use shardcast_tests::peer::verifier::Verifier;
+use shardcast_tests::scene::PATIENCE;
 use shardcast_tests::scene::broadcast::{Broadcast, Tracks};
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::player::{BOTH_LANES, Haul, Player};
@@ -202,4 +207,44 @@ fn a_shutdown_delivers_everything_then_the_end() {
             assert_eq!(last, Some(broadcast.packets()));
         }
     }
+}
+
+/// Packet type of a goodbye (RFC 3550, section 12.1).
+const GOODBYE: u8 = 203;
+/// A frame each, while datagrams are sent.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+#[test]
+fn a_reader_over_udp_hears_a_goodbye_after_the_last_packet_and_may_take_its_leave() {
+    for house in [House::SMALL, House::RIGID] {
+        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let publisher = UdpPublisher::start(rig.address(), PATH).unwrap();
+        let mut reader = UdpReader::start(rig.address(), PATH).unwrap();
+        let mut source = Source::new(Shape::default());
+        publisher.send_frames(&mut source, 30, INTERVAL).unwrap();
+        publisher.teardown().unwrap();
+        let (mut verifier, last) = (Verifier::strict(), source.packets() - 1);
+        let read = reader.read_while(|packet| {
+            verifier.check(packet)?;
+            Ok(verifier.last().is_none_or(|seen| seen.packet < last))
+        });
+        read.unwrap();
+        while !is_goodbye(&reader.next_report(PATIENCE).unwrap().expect("a goodbye")) {}
+        // As GStreamer does: it pauses before it leaves.
+        let url = format!("rtsp://{}/{PATH}", rig.address());
+        let paused = reader.connection().request("PAUSE", &url, &[], b"");
+        assert_eq!(paused.unwrap().status, 200);
+        reader.teardown().unwrap();
+    }
+}
+
+/// Whether the last packet of a compound is a goodbye.
+fn is_goodbye(compound: &[u8]) -> bool {
+    let (mut kind, mut rest) = (0, compound);
+    while let Some((&[_, this, high, low], _)) = rest.split_first_chunk::<4>() {
+        kind = this;
+        let words = usize::from(u16::from_be_bytes([high, low])) + 1;
+        rest = rest.get(words * 4..).unwrap_or_default();
+    }
+    kind == GOODBYE
 }

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use shardcast_platform::now;
-use shardcast_protocol::rtsp::{Lower, TrackSetup};
+use shardcast_protocol::rtsp::{Lower, ServerSession};
 use shardcast_runtime::local::Notify;
 use smallvec::SmallVec;
 
 use super::writer::{Writer, WriterEnd};
-use crate::egress::{DatagramQueue, Fill, goodbye_run};
+use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_run};
 use crate::event::SessionEnd;
 use crate::fanout::{DatagramRun, DatagramSeat, SharedLog};
 use crate::record::SessionRecord;
@@ -27,6 +27,8 @@ pub(super) struct DatagramWay {
     tracks: SmallVec<[Option<(SocketAddr, SocketAddr)>; 2]>,
     /// Our address as the reader knows it.
     from: Option<IpAddr>,
+    /// Its connection alone tells such a reader of the end.
+    ends_hard_at_goodbye: bool,
     turn: Rc<Notify>,
     _datagrams: DatagramSeat,
     /// Its reports are heard as long as it plays.
@@ -52,7 +54,7 @@ impl DatagramWay {
         shard: &Shard,
         session: &Rc<SessionHandle>,
         record: &Arc<SessionRecord>,
-        setups: &[TrackSetup],
+        server: &ServerSession,
         tracks: usize,
         from: Option<IpAddr>,
         log: &Rc<SharedLog>,
@@ -64,7 +66,7 @@ impl DatagramWay {
         });
         let mut ways = SmallVec::from_elem(None, tracks);
         let mut seats = Vec::new();
-        for setup in setups {
+        for setup in server.setups() {
             let (Lower::Udp(pair), Ok(track)) = (setup.transport, u8::try_from(setup.track)) else {
                 continue;
             };
@@ -82,6 +84,7 @@ impl DatagramWay {
             ports,
             tracks: ways,
             from,
+            ends_hard_at_goodbye: server.ends_hard_at_goodbye(),
             turn: Rc::default(),
             _datagrams: log.join_datagrams(shard.server.config.load().rtsp.udp_payload_bytes_max),
             _seats: seats,
@@ -132,8 +135,13 @@ impl<S: Sink> Writer<S> {
                 Fill::Empty => self.play.subscription.seat.wake.notified().await,
                 Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
                 Fill::Ended(reason) => {
-                    way.send_goodbye(begin);
-                    return self.deliver_end(SessionEnd::Stream(reason)).await;
+                    if let Some(end) = self.serve_for(GOODBYE_AFTER).await {
+                        return end;
+                    }
+                    if !way.ends_hard_at_goodbye {
+                        way.send_goodbye(begin);
+                    }
+                    return self.part(reason).await;
                 }
             }
         }

@@ -257,14 +257,13 @@ impl<T: Transport> Connection<T> {
         if self.transport_kind() != TransportKind::Udp {
             return None;
         }
-        let setups = self.server.setups();
         let from = self.transport.local_ip();
         let tracks = described.info.tracks().len();
         DatagramWay::open(
             &self.shard,
             &self.session,
             record,
-            setups,
+            &self.server,
             tracks,
             from,
             log,

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use shardcast_platform::{Gather, Slice};
-use shardcast_runtime::local::{Notify, Sender};
+use shardcast_platform::{Gather, Slice, sleep_until};
+use shardcast_runtime::local::{Notify, Sender, race};
 
 use super::datagrams::DatagramWay;
 use super::play::Subscription;
 use crate::egress::{DatagramQueue, Fill, TcpQueue};
 use crate::event::{Event, SessionEnd};
-use crate::fanout::Drop as Dropped;
+use crate::fanout::{Drop as Dropped, EndReason};
 use crate::record::SessionRecord;
 use crate::session::transport::Sink;
 use crate::session::writing::write_fully;
@@ -22,6 +22,10 @@ use crate::shard::{MulticastGroup, SessionHandle, Shard};
 use crate::stream::TrackBase;
 use crate::supervise::{STAGE_WRITE, session_mark};
 
+/// How long a connection is left to a reader of datagrams that has been told of the end: GStreamer (1.22) has up to 2 s of
+/// packets in its own buffer, opens another connection when this one ends before it has played them, and asks in vain to
+/// pause there.
+const PARTING: Duration = Duration::from_secs(5);
 /// Drops of one reader are told at most so often.
 const DROP_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -161,9 +165,38 @@ impl<S: Sink> Writer<S> {
             }
             let ended = self.play.subscription.log.log.borrow().ended();
             if let Some(reason) = ended {
-                return self.deliver_end(SessionEnd::Stream(reason)).await;
+                return self.part(reason).await;
             }
             self.play.subscription.seat.wake.notified().await;
+        }
+    }
+
+    /// A reader of datagrams has been told of the end and leaves by itself; one that does not is left.
+    pub(super) async fn part(&mut self, reason: EndReason) -> WriterEnd {
+        // A server that goes down cannot wait.
+        if reason != EndReason::Shutdown
+            && let Some(end) = self.serve_for(PARTING).await
+        {
+            return end;
+        }
+        self.deliver_end(SessionEnd::Stream(reason)).await
+    }
+
+    /// Writes answers for so long; gives the writer's end, if it comes meanwhile.
+    pub(super) async fn serve_for(&mut self, time: Duration) -> Option<WriterEnd> {
+        let until = shardcast_platform::now() + time;
+        loop {
+            if let Err(end) = self.write_answers().await {
+                return Some(self.fail(end));
+            }
+            if self.play.stop.get() && !self.play.has_answers() {
+                return Some(WriterEnd::Stopped);
+            }
+            if shardcast_platform::now() >= until {
+                return None;
+            }
+            let news = self.play.subscription.seat.wake.notified();
+            let _either = race(news, sleep_until(until)).await;
         }
     }
 

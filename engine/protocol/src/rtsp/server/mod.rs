@@ -178,6 +178,7 @@ pub struct ServerSession {
     /// The `Timestamp` of the request at hand, which its response repeats.
     timestamp: Option<String>,
     refusals: usize,
+    ends_hard: bool,
 }
 
 #[derive(Debug)]
@@ -241,6 +242,7 @@ impl ServerSession {
             pending: None,
             timestamp: None,
             refusals: 0,
+            ends_hard: false,
         }
     }
 
@@ -259,11 +261,19 @@ impl ServerSession {
         &self.setups
     }
 
+    /// Whether the peer forgets what it has not shown yet when it hears an RTCP BYE: VLC (3.0.24) lacks the last two
+    /// pictures then, however late the BYE comes, and nothing when it finds by itself that nothing comes any more.
+    pub fn ends_hard_at_goodbye(&self) -> bool {
+        self.ends_hard
+    }
+
     /// The answer to this request, or the question that the caller must decide first. A question
     /// that is still open is forgotten: answer it before the next request is handed in.
     pub fn handle_request(&mut self, request: &Request) -> Step {
         self.pending = None;
         self.timestamp = request.headers.get("Timestamp").map(str::to_owned);
+        let agent = request.headers.get("User-Agent");
+        self.ends_hard |= agent.is_some_and(|agent| agent.starts_with("LibVLC/"));
         let step = match self.consider(request) {
             Ok(step) => step,
             Err(refusal) => Step::Respond(self.refusal(request.cseq, refusal)),

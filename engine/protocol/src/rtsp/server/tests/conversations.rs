@@ -257,3 +257,21 @@ fn a_timestamp_is_repeated_in_the_response_and_not_in_the_next() {
     let options = peer.plain(Method::Options, URL);
     assert_eq!(options.headers.get("Timestamp"), None);
 }
+
+#[test]
+fn a_peer_that_forgets_pictures_at_a_goodbye_is_known_by_its_name() {
+    // VLC 3.0.24, which names the library below it too.
+    let vlc = [(
+        "User-Agent",
+        "LibVLC/3.0.24 (LIVE555 Streaming Media v2024.11.28)",
+    )];
+    for (headers, ends_hard) in [
+        (&vlc[..], true),
+        (&[("User-Agent", "Lavf59.27.100")], false),
+    ] {
+        let mut peer = Peer::new();
+        peer.say(Method::Options, URL, headers, "");
+        peer.plain(Method::Options, URL);
+        assert_eq!(peer.session.ends_hard_at_goodbye(), ends_hard);
+    }
+}
