@@ -14,7 +14,9 @@
 //! | a URL that is empty, `*`, `..` in disguise, with NUL | `requests`, `messages`: 400 or 404 |
 //! | every method in every state, SETUP twice, UDP after TCP | `requests`: 455, 459 or 461, and the state stays |
 //! | a session id from another connection | `requests`: 454, and its owner plays on |
+//! | `destination=` of a third party, ports that are none | `requests`: 461 or 400 |
 //! | packets of another source, channel or form | `packets`: reach nobody |
+//! | numbers over UDP that jump, repeat, and leave gaps | `numbers`: put in order, and a window of memory |
 //! | a flood of connections, of names, of refused requests | `floods`, `requests`; idle sessions by address: `admission` |
 //! | two publishers on two shards in the same moment | `succession`: exactly one is left, with `overridePublisher` and without |
 //! | wrong passwords, many at once | `authentication`: answered late, and so many by address; nobody else waits |

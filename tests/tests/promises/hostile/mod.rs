@@ -6,5 +6,6 @@
 
 mod floods;
 mod messages;
+mod numbers;
 mod packets;
 mod requests;

@@ -66,6 +66,27 @@ const REFUSED: &[Refused] = &[
         )],
         461,
     ),
+    (
+        "SETUP",
+        "/live/bystander/trackID=0",
+        &[(
+            "Transport",
+            "RTP/AVP;destination=192.0.2.1;client_port=5000-5001",
+        )],
+        461,
+    ),
+    (
+        "SETUP",
+        "/live/bystander/trackID=0",
+        &[("Transport", "RTP/AVP;client_port=0-0")],
+        461,
+    ),
+    (
+        "SETUP",
+        "/live/bystander/trackID=0",
+        &[("Transport", "RTP/AVP;client_port=65535-65536")],
+        400,
+    ),
     ("ANNOUNCE", "/live/bystander", &[], 400),
     ("PLAY", "/live/bystander", &[], 455),
     ("PAUSE", "/live/bystander", &[], 455),
