@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::path::PathName;
 use crate::session_id::SessionId;
@@ -64,6 +65,12 @@ pub struct SessionRecord {
     pub packets: Count,
     /// Packets of a publisher that were refused.
     pub refused_packets: Count,
+    /// Packets of a publisher that have not arrived.
+    pub lost_packets: Count,
+    /// The jitter of a publisher's packets, in microseconds.
+    pub jitter_us: Count,
+    /// Packets that have not arrived at a reader, as it says.
+    pub reported_lost_packets: Count,
     /// Bytes of the log that the reader was not given.
     pub dropped_bytes: Count,
     /// How often the reader was moved forward.
@@ -84,9 +91,19 @@ impl SessionRecord {
             outbound_bytes: Count::default(),
             packets: Count::default(),
             refused_packets: Count::default(),
+            lost_packets: Count::default(),
+            jitter_us: Count::default(),
+            reported_lost_packets: Count::default(),
             dropped_bytes: Count::default(),
             drops: Count::default(),
         }
+    }
+
+    /// What of a publisher has not arrived so far, and how unevenly the rest does.
+    pub fn note_reception(&self, lost_packets: u64, jitter: Duration) {
+        self.lost_packets.set(lost_packets);
+        self.jitter_us
+            .set(u64::try_from(jitter.as_micros()).unwrap_or(u64::MAX));
     }
 }
 

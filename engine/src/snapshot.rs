@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use shardcast_runtime::ShardSnapshot;
 
@@ -60,6 +61,12 @@ pub struct SessionSnapshot {
     pub packets: u64,
     /// Packets of it that were refused.
     pub refused_packets: u64,
+    /// Packets of it that have not arrived.
+    pub lost_packets: u64,
+    /// How unevenly its packets arrive: the longest mean deviation of its tracks.
+    pub jitter: Duration,
+    /// Packets that have not arrived at it, as it says.
+    pub reported_lost_packets: u64,
     /// Bytes of the log that it was not given.
     pub dropped_bytes: u64,
     /// How often it was moved forward.
@@ -128,6 +135,9 @@ fn session(record: &SessionRecord) -> SessionSnapshot {
         outbound_bytes: record.outbound_bytes.value(),
         packets: record.packets.value(),
         refused_packets: record.refused_packets.value(),
+        lost_packets: record.lost_packets.value(),
+        jitter: Duration::from_micros(record.jitter_us.value()),
+        reported_lost_packets: record.reported_lost_packets.value(),
         dropped_bytes: record.dropped_bytes.value(),
         drops: record.drops.value(),
     }

@@ -138,7 +138,7 @@ impl DatagramQueue {
 
 /// A control packet that is a run of its own.
 #[must_use]
-fn control_run(track: u8, compound: Bytes) -> DatagramRun {
+pub fn control_run(track: u8, compound: Bytes) -> DatagramRun {
     DatagramRun {
         track,
         is_rtcp: true,

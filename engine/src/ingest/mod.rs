@@ -8,4 +8,4 @@
 mod door;
 mod publication;
 
-pub use publication::{Opening, Publication};
+pub use publication::{Opening, Publication, REPORT_INTERVAL};

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use shardcast_protocol::codec;
-use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
+use shardcast_protocol::container::rtp::rtcp::{self, ReportBlock, SenderReport};
 use shardcast_protocol::container::rtp::{ClockMap, HeaderView, NtpTime, RtpTimestamp};
+use shardcast_protocol::sdp::TrackDescription;
+use smallvec::SmallVec;
 
 use super::door::TrackDoor;
 use crate::event::RefusedPacket;
@@ -15,9 +17,12 @@ use crate::stream::{
     WIRE_HEADER_BYTES, wire_report,
 };
 
-/// Readers are told the clock so often, by the publisher's reports or by ours. RFC 3550 section 6.2 has 5 s as least for
-/// small sessions; gortsplib's servers, which players know, take 10.
-const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Readers are told the clock so often, by the publisher's reports or by ours, and publishers what has arrived. RFC 3550
+/// section 6.2 has 5 s as least for small sessions; gortsplib's servers, which players know, take 10.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A new description costs its owner a message and an allocation; encoders that adapt change their sets a few times a minute.
+const DESCRIPTION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a publisher sends, on its way into batches.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub struct Publication {
     batch_bytes_max: usize,
     /// An access unit of the leading track has ended in the open batch.
     is_unit_complete: bool,
+    /// The description is not told anew before.
+    description_due: Option<Instant>,
 }
 
 /// With what a publication begins.
@@ -72,6 +79,7 @@ impl Publication {
             builder: BatchBuilder::new(opening.first_sequence),
             batch_bytes_max: opening.batch_bytes_max,
             is_unit_complete: false,
+            description_due: None,
             info: info.clone(),
         }
     }
@@ -95,12 +103,18 @@ impl Publication {
             .get_mut(WIRE_HEADER_BYTES..)
             .ok_or(RefusedPacket::Malformed)?;
         let header = HeaderView::parse(packet).map_err(|_error| RefusedPacket::Malformed)?;
-        let Some(unit) = door.inspect(&header, now)? else {
+        let wire_track = u8::try_from(track).unwrap_or(u8::MAX);
+        let Some(mut unit) = door.inspect(&header, now)? else {
             return Ok(false);
         };
+        let sets = door.missing_sets(wire_track, unit, &header, now);
         let numbers = door.number(&header, now);
         let written = numbers.write(packet);
         written.map_err(|_error| RefusedPacket::Malformed)?;
+        if !sets.is_empty() {
+            self.insert(track, sets, unit.au_start, now);
+            unit.au_start = false;
+        }
         self.note_unit(track, unit);
         if let (Some(channel), Ok(rtp_channel)) = (frame.get_mut(1), u8::try_from(2 * track)) {
             *channel = rtp_channel;
@@ -140,6 +154,7 @@ impl Publication {
             .numbering
             .map_report(report.ssrc, report.rtp_timestamp, now);
         let rtp = mapped.ok_or(RefusedPacket::OtherSource)?;
+        door.note_report(report.ntp, now);
         let here = self.clock.ntp(track, rtp).unwrap_or(report.ntp);
         let offset = *self
             .ntp_offset
@@ -154,6 +169,25 @@ impl Publication {
         }
         self.report(track, ntp, rtp, now);
         Ok(())
+    }
+
+    /// Adds packets of our own to the stream; with the first of them an access unit may begin.
+    fn insert(
+        &mut self,
+        track: usize,
+        frames: SmallVec<[BytesMut; 1]>,
+        mut au_start: bool,
+        now: Instant,
+    ) {
+        let wire_track = u8::try_from(track).unwrap_or(u8::MAX);
+        for frame in frames {
+            let flags = codec::PacketFlags {
+                au_start: std::mem::take(&mut au_start),
+                ..codec::PacketFlags::default()
+            };
+            self.note_unit(track, flags);
+            self.builder.insert(frame, wire_track, flags_of(flags), now);
+        }
     }
 
     /// The publisher's reports are told when they come; one that sends none is told for.
@@ -186,6 +220,48 @@ impl Publication {
         if let (Some(wire), Ok(track)) = (wire_report(track, &report), u8::try_from(track)) {
             self.builder.insert(wire, track, PacketFlags::RTCP, now);
         }
+    }
+
+    /// The stream's description, if parameter sets have come since it was last told. They change with the encoder's settings;
+    /// a publisher that changes them all the time is followed at intervals.
+    pub fn poll_description(&mut self, now: impl Fn() -> Instant) -> Option<Arc<StreamInfo>> {
+        if !self.tracks.iter().any(TrackDoor::has_new_sets) {
+            return None;
+        }
+        let now = now();
+        if self.description_due.is_some_and(|due| now < due) {
+            return None;
+        }
+        let described = self.info.tracks().iter().zip(&mut self.tracks);
+        let tracks = described.map(|(track, door)| match door.take_new_sets() {
+            Some(sets) => TrackDescription {
+                codec: track.codec.with_parameter_sets(sets),
+                ..track.clone()
+            },
+            None => track.clone(),
+        });
+        let info = self.info.described_anew(tracks.collect());
+        if Arc::ptr_eq(&info, &self.info) {
+            return None;
+        }
+        self.description_due = Some(now + DESCRIPTION_INTERVAL);
+        self.info = info.clone();
+        Some(info)
+    }
+
+    /// What is to be reported to the publisher about each track that it sends.
+    pub fn report_blocks(&mut self, now: Instant) -> impl Iterator<Item = (usize, ReportBlock)> {
+        let doors = self.tracks.iter_mut().enumerate();
+        doors.filter_map(move |(track, door)| Some((track, door.report_block(now)?)))
+    }
+
+    /// Packets of the publisher that have not arrived, and the longest jitter of its tracks.
+    #[must_use]
+    pub fn losses(&self) -> (u64, Duration) {
+        let receptions = self.tracks.iter().map(TrackDoor::reception);
+        receptions.fold((0, Duration::ZERO), |(lost, jitter), reception| {
+            (lost + reception.lost(), jitter.max(reception.jitter()))
+        })
     }
 
     /// Takes the memory of the frames that were let in, in order.
@@ -263,277 +339,4 @@ fn flags_of(unit: codec::PacketFlags) -> PacketFlags {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::door::TAKEOVER_WAIT_MAX;
-    use super::*;
-    use crate::stream::Standing;
-    use shardcast_protocol::container::rtp::{SequenceNumber, Ssrc};
-
-    const SPS: &[u8] = &[0x67, 1, 2, 3];
-    const IDR: &[u8] = &[0x65, 0x88, 1, 2];
-    const P: &[u8] = &[0x41, 0x9a, 1, 2];
-
-    const SDP: &str =
-        "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 0 RTP/AVP 0\r\n";
-
-    fn info(sdp: &str) -> Arc<StreamInfo> {
-        let tracks = shardcast_protocol::sdp::parse(sdp.as_bytes())
-            .and_then(|sdp| shardcast_protocol::sdp::tracks(&sdp));
-        Arc::new(StreamInfo::new(tracks.unwrap(), "test"))
-    }
-
-    fn publication() -> Publication {
-        open(&info(SDP), None)
-    }
-
-    fn open(published: &StreamInfo, takes_over_at: Option<Instant>) -> Publication {
-        let info = info(SDP);
-        let base = |ssrc| TrackBase {
-            ssrc: Ssrc(ssrc),
-            standing: Standing::begin(SequenceNumber(0), RtpTimestamp(0), Instant::now()),
-            ntp: NtpTime::default(),
-        };
-        let bases = [base(7), base(8)];
-        Publication::new(&Opening {
-            published,
-            info,
-            bases: &bases,
-            first_sequence: 100,
-            takes_over_at,
-            batch_bytes_max: 10_000,
-        })
-    }
-
-    fn frame(sequence: u16, timestamp: u32, marker: bool, payload: &[u8]) -> BytesMut {
-        let mut frame = BytesMut::from(
-            &[
-                b'$',
-                99,
-                0,
-                12 + payload.len() as u8,
-                0x80,
-                96 | u8::from(marker) << 7,
-            ][..],
-        );
-        frame.extend_from_slice(&sequence.to_be_bytes());
-        frame.extend_from_slice(&timestamp.to_be_bytes());
-        frame.extend_from_slice(&1u32.to_be_bytes());
-        frame.extend_from_slice(payload);
-        frame
-    }
-
-    fn take(
-        publication: &mut Publication,
-        track: usize,
-        mut frame: BytesMut,
-    ) -> Result<(), RefusedPacket> {
-        if publication.handle_rtp(track, &mut frame, Instant::now())? {
-            publication.hold(frame);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_batch_is_due_at_the_end_of_a_leading_access_unit_and_audio_rides_along() {
-        let mut publication = publication();
-        take(&mut publication, 1, frame(1, 0, true, &[1, 2])).unwrap();
-        assert!(!publication.is_batch_due());
-        take(&mut publication, 0, frame(1, 0, true, P)).unwrap();
-        assert!(publication.is_batch_due());
-        let batch = publication.close_batch().unwrap();
-        assert_eq!((batch.sequence, batch.packets.len()), (100, 2));
-        assert_eq!(
-            (
-                batch.packet_bytes(&batch.packets[0])[1],
-                batch.packet_bytes(&batch.packets[1])[1]
-            ),
-            (2, 0)
-        );
-        assert!(!publication.is_batch_due());
-    }
-
-    #[test]
-    fn a_start_point_is_the_first_packet_of_the_key_unit_even_if_that_has_left() {
-        let mut publication = publication();
-        take(&mut publication, 1, frame(1, 0, true, &[1, 2])).unwrap();
-        take(&mut publication, 0, frame(1, 90, false, SPS)).unwrap();
-        let first = publication.close_batch().unwrap();
-        take(&mut publication, 0, frame(2, 90, true, IDR)).unwrap();
-        let second = publication.close_batch().unwrap();
-        assert!(first.start_points.is_empty());
-        assert_eq!(
-            second.start_points[..],
-            [StartPoint {
-                batches_back: 1,
-                packet: 1
-            }]
-        );
-    }
-
-    #[test]
-    fn packets_carry_the_streams_ssrc_and_other_sources_are_refused() {
-        let mut publication = publication();
-        take(&mut publication, 0, frame(1, 0, true, IDR)).unwrap();
-        let mut other = frame(1, 0, true, IDR);
-        other[12..16].copy_from_slice(&2u32.to_be_bytes());
-        assert_eq!(
-            take(&mut publication, 0, other),
-            Err(RefusedPacket::OtherSource)
-        );
-        let batch = publication.close_batch().unwrap();
-        let header = HeaderView::parse(&batch.packet_bytes(&batch.packets[0])[4..]).unwrap();
-        assert_eq!((batch.packets.len(), header.ssrc()), (1, Ssrc(7)));
-    }
-
-    #[test]
-    fn what_is_no_rtp_is_refused_and_leaves_the_batch_whole() {
-        let mut publication = publication();
-        assert_eq!(
-            take(&mut publication, 0, BytesMut::from(&b"$\0\0\x04abcd"[..])),
-            Err(RefusedPacket::Malformed)
-        );
-        assert_eq!(
-            take(&mut publication, 5, frame(1, 0, true, IDR)),
-            Err(RefusedPacket::UnknownChannel)
-        );
-        assert!(publication.close_batch().is_none());
-    }
-
-    #[test]
-    fn a_publishers_report_becomes_the_streams_and_the_rest_of_rtcp_does_not() {
-        let mut publication = publication();
-        let report = SenderReport {
-            ssrc: Ssrc(1),
-            ntp: NtpTime(5 << 32),
-            ..SenderReport::default()
-        };
-        let sender = [
-            rtcp::sender_report(&report, "peer").unwrap(),
-            rtcp::goodbye(Ssrc(1), "peer").unwrap(),
-        ]
-        .concat();
-        assert_eq!(publication.handle_rtcp(0, &sender, Instant::now()), Ok(()));
-        take(&mut publication, 0, frame(1, 5000, true, IDR)).unwrap();
-        let receiver = rtcp::receiver_report(Ssrc(1), None, "peer").unwrap();
-        assert_eq!(
-            publication.handle_rtcp(0, &receiver, Instant::now()),
-            Ok(())
-        );
-        assert_eq!(
-            publication.handle_rtcp(0, b"junk", Instant::now()),
-            Err(RefusedPacket::Malformed)
-        );
-        let batch = publication.close_batch().unwrap();
-        let wire = batch.packet_bytes(&batch.packets[0]);
-        let kept = SenderReport::find(&wire[4..]).unwrap();
-        assert_eq!((batch.packets.len(), kept.ssrc, wire[1]), (2, Ssrc(7), 1));
-        assert!(batch.packets[0].flags.has(PacketFlags::RTCP));
-        assert!(
-            !rtcp::Packets::new(&wire[4..])
-                .any(|packet| matches!(packet.unwrap().body, rtcp::Body::Goodbye(_)))
-        );
-    }
-
-    #[test]
-    fn reports_move_to_this_machines_clock_and_keep_the_tracks_together() {
-        let mut publication = publication();
-        let mut report = |track: usize, seconds: u64, rtp: u32| {
-            let ssrc = Ssrc(10 + track as u32);
-            let report = SenderReport {
-                ssrc,
-                ntp: NtpTime(seconds << 32),
-                rtp_timestamp: RtpTimestamp(rtp),
-                ..SenderReport::default()
-            };
-            let compound = rtcp::sender_report(&report, "peer").unwrap();
-            publication
-                .handle_rtcp(track, &compound, Instant::now())
-                .unwrap();
-            publication.clock.tracks[track].report.unwrap()
-        };
-        let (video, audio) = (report(0, 1_000, 0), report(1, 1_003, 0));
-        assert_eq!(audio.ntp.0.wrapping_sub(video.ntp.0), 3 << 32);
-        assert!(
-            video.ntp.0.cast_signed() < 60 << 32,
-            "the stream began at NTP 0 here"
-        );
-    }
-
-    /// Sequence number and payload type of each packet of a track.
-    fn numbers(batch: &Batch, track: u8) -> Vec<(u16, u8)> {
-        let packets = batch.packets.iter().filter(|packet| packet.track == track);
-        let media = packets.filter(|packet| !packet.flags.has(PacketFlags::RTCP));
-        media
-            .map(|packet| {
-                let header = HeaderView::parse(&batch.packet_bytes(packet)[4..]).unwrap();
-                (header.sequence_number().0, header.payload_type().value())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_publisher_that_takes_over_begins_at_a_start_point_and_its_sound_at_once() {
-        let mut publication = open(&info(SDP), Some(Instant::now()));
-        take(&mut publication, 0, frame(70, 0, true, P)).unwrap();
-        take(&mut publication, 1, frame(40, 0, true, &[1])).unwrap();
-        take(&mut publication, 0, frame(71, 3000, true, P)).unwrap();
-        take(&mut publication, 0, frame(72, 6000, false, IDR)).unwrap();
-        take(&mut publication, 0, frame(73, 6000, true, &IDR[..3])).unwrap();
-        let batch = publication.close_batch().unwrap();
-        assert_eq!(numbers(&batch, 0), [(1, 96), (2, 96)]);
-        assert_eq!(numbers(&batch, 1).len(), 1);
-        assert!(batch.packets[1].flags.has(PacketFlags::AU_START));
-        assert_eq!(batch.own_start(), Some(1));
-    }
-
-    #[test]
-    fn without_a_start_point_a_publisher_that_takes_over_begins_at_an_access_unit_in_time() {
-        let begin = Instant::now();
-        let mut publication = open(&info(SDP), Some(begin));
-        let late = begin + TAKEOVER_WAIT_MAX;
-        for (number, at, expected) in [(1, begin, false), (2, late, false), (3, late, true)] {
-            let timestamp = u32::from(number == 3) * 3000;
-            let mut frame = frame(number, timestamp, number == 3, &P[..2]);
-            let taken = publication.handle_rtp(0, &mut frame, at);
-            assert_eq!(taken, Ok(expected), "packet {number}");
-        }
-    }
-
-    #[test]
-    fn payload_types_become_those_that_the_readers_know() {
-        let mut publication = open(&info(&SDP.replace("96", "105")), None);
-        let mut frame = frame(1, 0, true, IDR);
-        frame[5] = 0x80 | 105;
-        take(&mut publication, 0, frame).unwrap();
-        let batch = publication.close_batch().unwrap();
-        assert_eq!(numbers(&batch, 0), [(1, 96)]);
-        assert!(batch.packets[0].flags.has(PacketFlags::AU_END));
-    }
-
-    #[test]
-    fn a_publisher_that_sends_no_reports_is_reported_for_in_intervals() {
-        let begin = Instant::now();
-        let mut publication = publication();
-        let mut reports = Vec::new();
-        for second in 0..25u16 {
-            let now = begin + Duration::from_secs(u64::from(second));
-            let mut frame = frame(second, u32::from(second) * 90_000, true, IDR);
-            assert_eq!(publication.handle_rtp(0, &mut frame, now), Ok(true));
-            publication.hold(frame);
-            let batch = publication.close_batch().unwrap();
-            let wires = batch
-                .packets
-                .iter()
-                .map(|packet| batch.packet_bytes(packet));
-            reports.extend(wires.filter_map(|wire| SenderReport::find(&wire[4..])));
-        }
-        let seconds: Vec<_> = reports.iter().map(|report| report.ntp.0 >> 32).collect();
-        assert_eq!(seconds, [10, 20]);
-        let ticks = reports[1]
-            .rtp_timestamp
-            .distance_from(reports[0].rtp_timestamp);
-        assert_eq!(ticks, 900_000);
-        assert_eq!((reports[1].packet_count, reports[1].octet_count), (21, 84));
-        assert_eq!(reports[0].ssrc, Ssrc(7));
-    }
-}
+mod tests;

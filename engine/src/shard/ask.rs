@@ -104,6 +104,21 @@ impl Shard {
         }
     }
 
+    /// The publisher's stream is described otherwise from now on.
+    pub fn describe_anew(&self, entry: &PathEntry, publisher: SessionId, info: Arc<StreamInfo>) {
+        if entry.owner == self.id() {
+            self.own_describe_anew(entry.id, publisher, info);
+        } else {
+            let path = entry.id;
+            let described = Control::DescribedAnew {
+                path,
+                publisher,
+                info,
+            };
+            self.context.send_control(entry.owner, described);
+        }
+    }
+
     /// Ends a publisher: its readers are given what was sent and then the reason.
     pub fn unpublish(&self, entry: &PathEntry, publisher: SessionId, reason: EndReason) {
         if entry.owner == self.id() {

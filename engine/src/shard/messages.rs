@@ -76,6 +76,15 @@ pub enum Control {
         /// Why, for its readers.
         reason: EndReason,
     },
+    /// A publisher has sent other parameter sets than its stream is described with.
+    DescribedAnew {
+        /// The path.
+        path: PathId,
+        /// The publisher.
+        publisher: SessionId,
+        /// The stream, as readers are to be told of it.
+        info: Arc<StreamInfo>,
+    },
     /// A reader has ended.
     Detach {
         /// The path.
@@ -110,6 +119,7 @@ impl std::fmt::Debug for Control {
             Self::Ask { .. } => "Ask",
             Self::Answer { .. } => "Answer",
             Self::Unpublish { .. } => "Unpublish",
+            Self::DescribedAnew { .. } => "DescribedAnew",
             Self::Detach { .. } => "Detach",
             Self::ClosePublisher { .. } => "ClosePublisher",
             Self::StreamEnded { .. } => "StreamEnded",

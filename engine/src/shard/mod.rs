@@ -224,6 +224,11 @@ impl Shard {
                 publisher,
                 reason,
             } => self.own_unpublish(path, publisher, reason),
+            Control::DescribedAnew {
+                path,
+                publisher,
+                info,
+            } => self.own_describe_anew(path, publisher, info),
             Control::Detach {
                 path,
                 generation,

@@ -86,6 +86,21 @@ impl Shard {
         }
     }
 
+    /// Who asks from now on is told this of the stream; its readers have seen the parameter sets in it.
+    pub(super) fn own_describe_anew(
+        &self,
+        path: PathId,
+        publisher: SessionId,
+        info: Arc<StreamInfo>,
+    ) {
+        let mut state = self.state.borrow_mut();
+        let owned = state.owned.get_mut(&path);
+        let owned = owned.filter(|owned| owned.occupancy.is_publisher(publisher));
+        if let Some(stream) = owned.and_then(|owned| owned.stream.as_mut()) {
+            stream.described.info = info;
+        }
+    }
+
     /// Ends the publisher, if it is still that. Its stream ends with it, or waits for the next one.
     pub(super) fn own_unpublish(&self, path: PathId, publisher: SessionId, reason: EndReason) {
         let mut state = self.state.borrow_mut();

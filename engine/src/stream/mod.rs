@@ -17,4 +17,4 @@ pub use batch::{
 pub use clock::{StreamClock, TrackClock};
 pub use info::{Generation, StreamInfo};
 pub use numbering::{Numbering, Standing, TrackBase};
-pub use report::{compound_goodbye, compound_report, wire_report};
+pub use report::{compound_goodbye, compound_reception, compound_report, wire_report};

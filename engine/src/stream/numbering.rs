@@ -131,6 +131,12 @@ impl Numbering {
         self.base.ssrc
     }
 
+    /// The publisher's SSRC of this track, once it is known.
+    #[must_use]
+    pub fn publisher(&self) -> Option<Ssrc> {
+        self.publisher.map(|publisher| publisher.ssrc)
+    }
+
     /// How far the track has come.
     #[must_use]
     pub fn standing(&self) -> Standing {

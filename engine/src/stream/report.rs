@@ -1,8 +1,9 @@
-//! Sender reports of our own (RFC 3550 section 6.4.1), in their wire frame: what a stream's readers are told of its clock.
+//! Control packets of our own (RFC 3550 section 6): what a stream's readers are told of its clock and its end, and its
+//! publisher of what has arrived.
 
 use bytes::{Bytes, BytesMut};
 use shardcast_protocol::container::rtp::Ssrc;
-use shardcast_protocol::container::rtp::rtcp::{self, SenderReport};
+use shardcast_protocol::container::rtp::rtcp::{self, ReportBlock, SenderReport};
 
 use super::WIRE_HEADER_BYTES;
 
@@ -24,6 +25,12 @@ pub fn wire_report(track: usize, report: &SenderReport) -> Option<BytesMut> {
     wire.extend_from_slice(&u16::try_from(compound.len()).ok()?.to_be_bytes());
     wire.extend_from_slice(&compound);
     Some(wire)
+}
+
+/// What has arrived of a publisher's track (RFC 3550 section 6.4.2); `ssrc` is who reports.
+#[must_use]
+pub fn compound_reception(ssrc: Ssrc, block: &ReportBlock) -> Option<Bytes> {
+    rtcp::receiver_report(ssrc, Some(block), CNAME).ok()
 }
 
 /// The end of a source (RFC 3550 section 6.6).

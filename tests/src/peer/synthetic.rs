@@ -30,6 +30,8 @@ pub(super) const RTP_HEADER_BYTES: usize = 12;
 /// Type of a slice of a key picture and of any other one (RFC 6184, section 5.2).
 const NAL_IDR: u8 = 5;
 const NAL_SLICE: u8 = 1;
+/// Type of an aggregation packet (RFC 6184, section 5.7.1).
+const NAL_STAP_A: u8 = 24;
 /// Type of a fragment (RFC 6184, section 5.8).
 const NAL_FU_A: u8 = 28;
 const FU_START: u8 = 0x80;
@@ -169,9 +171,16 @@ pub(super) fn pattern(seed: u64) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Whether an RTP payload is a parameter set of the synthetic stream.
+/// Whether an RTP payload is a parameter set of the synthetic stream, or the aggregation packet of both that a server puts
+/// in front of a key frame that lacks them (RFC 6184, section 5.7.1).
 pub(super) fn is_parameter_set(payload: &[u8]) -> bool {
-    payload == SPS || payload == PPS
+    let sized = |set: &[u8]| [&[0, set.len() as u8], set].concat();
+    match payload.split_first() {
+        Some((header, units)) if *header == REFERENCED | NAL_STAP_A => {
+            units == [sized(&SPS), sized(&PPS)].concat()
+        }
+        _ => payload == SPS || payload == PPS,
+    }
 }
 
 /// The counters and the pattern behind them, read from an RTP payload.

@@ -4,18 +4,17 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use shardcast_platform::now;
 use shardcast_protocol::rtsp::{Lower, ServerSession};
 use shardcast_runtime::local::Notify;
 use smallvec::SmallVec;
 
+use super::reported::ReportedLosses;
 use super::writer::{Writer, WriterEnd};
 use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_run};
 use crate::event::SessionEnd;
 use crate::fanout::{DatagramRun, DatagramSeat, SharedLog};
-use crate::record::SessionRecord;
 use crate::session::transport::Sink;
 use crate::shard::{DatagramPeer, DatagramPorts, DatagramTaker, PeerSeat, SessionHandle, Shard};
 use crate::stream::TrackBase;
@@ -38,13 +37,14 @@ pub(super) struct DatagramWay {
 /// Hears a reader's control packets: they are its signs of life.
 struct ReaderReports {
     session: Rc<SessionHandle>,
-    record: Arc<SessionRecord>,
+    losses: Rc<ReportedLosses>,
 }
 
 impl DatagramTaker for ReaderReports {
     fn take_datagram(&self, _track: u8, _is_rtcp: bool, bytes: &[u8]) {
         self.session.note_media(now());
-        self.record.inbound_bytes.add(bytes.len() as u64);
+        self.losses.record.inbound_bytes.add(bytes.len() as u64);
+        self.losses.handle_rtcp(bytes);
     }
 }
 
@@ -53,7 +53,7 @@ impl DatagramWay {
     pub(super) fn open(
         shard: &Shard,
         session: &Rc<SessionHandle>,
-        record: &Arc<SessionRecord>,
+        losses: &Rc<ReportedLosses>,
         server: &ServerSession,
         tracks: usize,
         from: Option<IpAddr>,
@@ -62,7 +62,7 @@ impl DatagramWay {
         let ports = shard.datagrams.clone()?;
         let reports: Rc<dyn DatagramTaker> = Rc::new(ReaderReports {
             session: session.clone(),
-            record: record.clone(),
+            losses: losses.clone(),
         });
         let mut ways = SmallVec::from_elem(None, tracks);
         let mut seats = Vec::new();

@@ -5,18 +5,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use shardcast_protocol::container::rtp::Ssrc;
+use smallvec::SmallVec;
 
 use super::intake::Intake;
 use crate::event::{Event, RefusedPacket};
 use crate::fanout::EndReason;
-use crate::ingest::{Opening, Publication};
+use crate::ingest::{Opening, Publication, REPORT_INTERVAL};
 use crate::path::{PathEntry, PathName};
+use crate::random::random_u32;
 use crate::record::{Role, SessionRecord};
 use crate::refusal::RefusalSummary;
 use crate::session::begun::Begun;
 use crate::shard::{Coalesced, Media, MediaLink, PublishGrant, Refusal, SessionHandle, Shard};
-use crate::stream::{Batch, StreamInfo};
+use crate::stream::{Batch, StreamInfo, compound_reception};
 
 /// A publisher to whom the path's owner has given the path.
 pub(super) struct PublisherStart {
@@ -41,6 +44,9 @@ pub(super) struct Desk {
     /// The batch that the coalescing timer watches.
     pub(super) watched: Cell<Option<u64>>,
     refused: RefusalSummary,
+    /// Ours, in reports to the publisher.
+    ssrc: Ssrc,
+    reports_due: Cell<Instant>,
 }
 
 impl PublisherStart {
@@ -107,6 +113,8 @@ impl Desk {
             link: MediaLink::default(),
             watched: Cell::new(None),
             refused: RefusalSummary::default(),
+            ssrc: Ssrc(random_u32()),
+            reports_due: Cell::new(shardcast_platform::now() + REPORT_INTERVAL),
         }
     }
 
@@ -141,10 +149,30 @@ impl Desk {
     }
 
     pub(super) fn close(&self) {
-        let batch = self.publication.borrow_mut().close_batch();
+        let mut publication = self.publication.borrow_mut();
+        let batch = publication.close_batch();
+        let description = publication.poll_description(shardcast_platform::now);
+        let (lost, jitter) = publication.losses();
+        drop(publication);
+        self.record.note_reception(lost, jitter);
         if let Some(batch) = batch {
             self.send(Arc::new(batch));
         }
+        if let Some(info) = description {
+            self.shard.describe_anew(&self.entry, self.session.id, info);
+        }
+    }
+
+    /// The receiver reports that are due to the publisher, each with its track (RFC 3550 section 6.4.2).
+    pub(super) fn poll_receiver_reports(&self, now: Instant) -> SmallVec<[(usize, Bytes); 2]> {
+        if now < self.reports_due.get() {
+            return SmallVec::new();
+        }
+        self.reports_due.set(now + REPORT_INTERVAL);
+        let mut publication = self.publication.borrow_mut();
+        let blocks = publication.report_blocks(now);
+        let report = |(track, block)| Some((track, compound_reception(self.ssrc, &block)?));
+        blocks.filter_map(report).collect()
     }
 
     fn send(&self, batch: Arc<Batch>) {

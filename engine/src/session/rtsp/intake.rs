@@ -7,15 +7,17 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use shardcast_platform::{Cancel, now, sleep_until};
 use shardcast_protocol::container::rtp::{HeaderView, ReorderWindow};
 use shardcast_protocol::rtsp::{Lower, TrackSetup};
 use shardcast_runtime::Mark;
 use shardcast_runtime::local::{Receiver, oneshot, race};
+use smallvec::SmallVec;
 
 use super::desk::Desk;
 use super::record::watch_batch;
+use crate::egress::control_run;
 use crate::event::{Event, SessionEnd};
 use crate::refusal::RefusalReason;
 use crate::shard::{
@@ -73,6 +75,7 @@ impl Intake {
             is_stopped: is_stopped.clone(),
             windows: Vec::new(),
             begun: now(),
+            reports: ReportWay::new(ports, session, setups, local),
         };
         Some(Self {
             ended: spawn(session, desk, work),
@@ -159,6 +162,42 @@ struct Work {
     /// Each track's packets on their way to their order; at most one per track.
     windows: Vec<ReorderWindow<BytesMut>>,
     begun: Instant,
+    reports: ReportWay,
+}
+
+/// Where a publisher hears what of its tracks has arrived.
+struct ReportWay {
+    ports: Rc<DatagramPorts>,
+    /// Track and port of control packets.
+    to: SmallVec<[(usize, SocketAddr); 2]>,
+    /// Our address as the publisher knows it.
+    from: Option<IpAddr>,
+}
+
+impl ReportWay {
+    fn new(
+        ports: Rc<DatagramPorts>,
+        session: &SessionHandle,
+        setups: &[TrackSetup],
+        from: Option<IpAddr>,
+    ) -> Self {
+        let to = setups.iter().filter_map(|setup| match setup.transport {
+            Lower::Udp(pair) => Some((setup.track, SocketAddr::new(session.peer.ip(), pair.rtcp))),
+            _ => None,
+        });
+        Self {
+            ports,
+            to: to.collect(),
+            from,
+        }
+    }
+
+    fn send(&self, track: usize, report: Bytes) {
+        let way = self.to.iter().find(|(of, _)| *of == track);
+        if let (Some((_, to)), Ok(track)) = (way, u8::try_from(track)) {
+            let _may_be_lost = self.ports.send(&control_run(track, report), *to, self.from);
+        }
+    }
 }
 
 impl Work {
@@ -171,6 +210,9 @@ impl Work {
             }
             self.release(now);
             self.count_dropped();
+            for (track, report) in self.desk.poll_receiver_reports(now) {
+                self.reports.send(track, report);
+            }
             watch_batch(&self.shard, &self.desk, &self.timer);
             if is_last {
                 return self.release_all(now);

@@ -17,6 +17,7 @@ use shardcast_runtime::local::{Notify, Receiver, oneshot};
 
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
 use super::datagrams::DatagramWay;
+use super::reported::ReportedLosses;
 use super::rtp_info::rtp_infos;
 use super::writer::{Media, Play, WriterEnd, spawn_writer};
 use crate::egress::{DatagramQueue, TcpQueue, first_sequence};
@@ -169,7 +170,9 @@ impl<T: Transport> Connection<T> {
             start.subscription.entry.name.clone(),
             self.shard.id().index(),
         ));
-        let (media, infos) = self.begin_media(&start, &record);
+        let losses = ReportedLosses::new(record.clone(), &start.described.begin);
+        let losses = Rc::new(losses);
+        let (media, infos) = self.begin_media(&start, &losses);
         let answer = self.server.grant_play(&infos).to_bytes();
         self.shard.server.records.insert(record.clone());
         if self.reading.is_none() {
@@ -187,6 +190,7 @@ impl<T: Transport> Connection<T> {
             self.reading = Some(begun);
         }
         let play = Play {
+            losses,
             session: self.session.clone(),
             record,
             subscription: start.subscription,
@@ -201,7 +205,7 @@ impl<T: Transport> Connection<T> {
     fn begin_media(
         &self,
         start: &ReaderStart,
-        record: &Arc<SessionRecord>,
+        losses: &Rc<ReportedLosses>,
     ) -> (Media, Vec<RtpInfo>) {
         let ReaderStart {
             subscription,
@@ -222,7 +226,7 @@ impl<T: Transport> Connection<T> {
             let infos = rtp_infos(&log.log.borrow(), begin, None, now);
             return (Media::Group(group.clone()), infos);
         }
-        let way = self.open_datagrams(described, log, record);
+        let way = self.open_datagrams(described, log, losses);
         let mut log = log.log.borrow_mut();
         let cursor = Cursor::new(&log, start.start, *policy, now);
         let position = cursor.position();
@@ -252,7 +256,7 @@ impl<T: Transport> Connection<T> {
         &self,
         described: &Described,
         log: &Rc<SharedLog>,
-        record: &Arc<SessionRecord>,
+        losses: &Rc<ReportedLosses>,
     ) -> Option<DatagramWay> {
         if self.transport_kind() != TransportKind::Udp {
             return None;
@@ -262,7 +266,7 @@ impl<T: Transport> Connection<T> {
         DatagramWay::open(
             &self.shard,
             &self.session,
-            record,
+            losses,
             &self.server,
             tracks,
             from,
@@ -317,7 +321,16 @@ impl<S: Source> Reading<S> {
                         return Ok(question);
                     }
                 }
-                Ok(Parsed::Frame { consumed, .. } | Parsed::Response { consumed, .. }) => {
+                Ok(Parsed::Frame {
+                    payload, consumed, ..
+                }) => {
+                    let unread = self.connection.slab.filled();
+                    let packet = unread.get(payload).unwrap_or_default();
+                    self.play.losses.handle_rtcp(packet);
+                    drop(self.connection.slab.split_to(consumed));
+                    session.note_message_end();
+                }
+                Ok(Parsed::Response { consumed, .. }) => {
                     drop(self.connection.slab.split_to(consumed));
                     session.note_message_end();
                 }

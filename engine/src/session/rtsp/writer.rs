@@ -12,6 +12,7 @@ use shardcast_runtime::local::{Notify, Sender, race};
 
 use super::datagrams::DatagramWay;
 use super::play::Subscription;
+use super::reported::ReportedLosses;
 use crate::egress::{DatagramQueue, Fill, TcpQueue};
 use crate::event::{Event, SessionEnd};
 use crate::fanout::{Drop as Dropped, EndReason};
@@ -33,6 +34,7 @@ const DROP_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct Play {
     pub(super) session: Rc<SessionHandle>,
     pub(super) record: Arc<SessionRecord>,
+    pub(super) losses: Rc<ReportedLosses>,
     pub(super) subscription: Subscription,
     /// Answers that wait for the writer. Bounded: the reading task waits while they are many.
     pub(super) answers: RefCell<Vec<Bytes>>,
