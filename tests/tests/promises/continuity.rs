@@ -230,10 +230,9 @@ fn assert_handed_over(reader: &mut Player) {
     assert_eq!(haul.video.last().map(|last| last.frame), Some(12));
 }
 
-/// A publisher of video whose SDP names another payload type.
-fn publish_as(address: SocketAddr, payload_type: u8) -> Result<(Connection, Source), PeerError> {
+/// A publisher of video that describes itself like this.
+fn publish_as(address: SocketAddr, sdp: &str) -> Result<(Connection, Source), PeerError> {
     let url = format!("rtsp://{address}/{PATH}");
-    let sdp = SDP.replace("96", &payload_type.to_string());
     let mut connection = Connection::open(address)?;
     let sdp_type = [("Content-Type", "application/sdp")];
     connection.request("ANNOUNCE", &url, &sdp_type, sdp.as_bytes())?;
@@ -254,7 +253,8 @@ fn other_payload_types_are_rewritten_to_those_that_readers_know() {
         let mut reader = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
         drop(first);
         wait_until_waiting(&rig);
-        let (mut connection, mut source) = publish_as(rig.address(), 111).unwrap();
+        let (mut connection, mut source) =
+            publish_as(rig.address(), &SDP.replace("96", "111")).unwrap();
         let mut frame = source.next_frame();
         for packet in &mut frame {
             packet[1] = (packet[1] & 0x80) | 111;
@@ -272,6 +272,86 @@ fn other_payload_types_are_rewritten_to_those_that_readers_know() {
             described.contains("m=video 0 RTP/AVP 96\r\n"),
             "{described}"
         );
+    }
+}
+
+/// Type of an aggregation packet and of a fragment (RFC 6184, section 5.4).
+const STAP_A: u8 = 24;
+const FU_A: u8 = 28;
+/// Packets of parameter sets in front of each key frame of a source.
+const SET_PACKETS: usize = 2;
+
+#[test]
+fn key_frames_without_parameter_sets_are_given_those_of_the_description() {
+    for house in House::ALL {
+        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let (mut connection, mut source) = publish_as(rig.address(), SDP).unwrap();
+        let mut reader = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        let mut number = 0u16;
+        for frame in 0..11u64 {
+            let mut packets = source.next_frame();
+            if frame.is_multiple_of(SHORT_GROUPS.gop_frames) {
+                packets.drain(..SET_PACKETS);
+            }
+            for packet in &mut packets {
+                packet[2..4].copy_from_slice(&number.to_be_bytes());
+                number += 1;
+            }
+            connection.send(&interleave(0, &packets)).unwrap();
+        }
+        let group = SHORT_GROUPS.gop_frames as usize * SHORT_GROUPS.frame_packets as usize;
+        let packets = video_packets(&mut reader, 2 * (1 + group));
+        assert_one_stream(&packets, 90_000, GRACE);
+        for group in packets.chunks(1 + group) {
+            let kinds: Vec<u8> = group
+                .iter()
+                .map(|packet| packet.payload[0] & 0x1f)
+                .collect();
+            assert_eq!(kinds[0], STAP_A);
+            assert!(kinds[1..].iter().all(|kind| *kind == FU_A), "{kinds:?}");
+            assert_eq!(group[0].timestamp, group[1].timestamp);
+        }
+    }
+}
+
+fn video_packets(reader: &mut Player, count: usize) -> Vec<Rtp> {
+    let mut packets = Vec::new();
+    while packets.len() < count {
+        if let Arrival::Media(VIDEO, packet) = reader.next_arrival().unwrap().unwrap() {
+            packets.push(Rtp::read(&packet));
+        }
+    }
+    packets
+}
+
+#[test]
+fn a_stream_is_described_with_the_parameter_sets_that_it_brings() {
+    for house in House::ALL {
+        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let (sets, rest) = SDP
+            .split_once("sprop-parameter-sets=")
+            .unwrap()
+            .1
+            .split_once(';')
+            .unwrap();
+        let without = SDP.replace(&format!("sprop-parameter-sets={sets};"), "");
+        assert!(!rest.contains("sprop") && !without.contains("sprop"));
+        let (mut connection, mut source) = publish_as(rig.address(), &without).unwrap();
+        assert!(!reader_description(&rig).contains("sprop"));
+        let mut reader = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        for _ in 0..3 {
+            connection
+                .send(&interleave(0, &source.next_frame()))
+                .unwrap();
+        }
+        // The owner is told after the frame that brings them, so the next one is enough to wait for.
+        video_packets(
+            &mut reader,
+            SET_PACKETS + 2 * SHORT_GROUPS.frame_packets as usize,
+        );
+        let described = reader_description(&rig);
+        assert!(described.contains(sets), "{described}");
+        assert!(described.contains("o=- 0 1 "), "{described}");
     }
 }
 

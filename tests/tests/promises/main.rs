@@ -52,6 +52,7 @@ mod faults;
 mod hostile;
 mod process;
 mod reads;
+mod reports;
 mod sessions;
 mod slow_readers;
 mod succession;
