@@ -123,6 +123,7 @@ fn stamp(packets: &mut [u8], packet_bytes: usize, due: Instant) {
     packets.for_each(|packet| stamp.write_to(packet));
 }
 
-fn wait_until(moment: Instant) {
+/// Sleeps until then; not at all when it has passed.
+pub(crate) fn wait_until(moment: Instant) {
     thread::sleep(moment.saturating_duration_since(Instant::now()));
 }

@@ -2,13 +2,14 @@
 //! package's own client state machine.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 use shardcast_protocol::rtsp::client::{ClientEvent, ClientSession, Offer, TrackControl};
 use shardcast_protocol::rtsp::{Limits, MessageReader, Parsed, PortPair, RtspUrl};
 use shardcast_protocol::sdp;
+use socket2::{Domain, Socket, Type};
 
 use crate::BenchError;
 use crate::synthetic::{CONTROL, SDP};
@@ -26,11 +27,20 @@ struct Talk {
     reader: MessageReader,
     input: Vec<u8>,
     during: &'static str,
+    /// Sent along with each request.
+    authorization: Option<String>,
 }
 
 impl Talk {
     fn open(address: SocketAddr, during: &'static str, offer: Offer) -> Result<Self, BenchError> {
-        let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+        Self::over(
+            TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?,
+            during,
+            offer,
+        )
+    }
+
+    fn over(stream: TcpStream, during: &'static str, offer: Offer) -> Result<Self, BenchError> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
@@ -40,6 +50,7 @@ impl Talk {
             reader: MessageReader::new(Limits::default()),
             input: Vec::new(),
             during,
+            authorization: None,
         })
     }
 
@@ -47,7 +58,7 @@ impl Talk {
     fn next_event(&mut self) -> Result<ClientEvent, BenchError> {
         loop {
             while let Some(message) = self.client.poll_output() {
-                self.stream.write_all(&message)?;
+                self.stream.write_all(&self.authorized(&message))?;
             }
             match self.reader.poll(&self.input)? {
                 Parsed::Response { response, consumed } => {
@@ -64,6 +75,17 @@ impl Talk {
                 Parsed::Incomplete { .. } => self.read_more()?,
             }
         }
+    }
+
+    /// The message with who sends it, behind its first line.
+    fn authorized(&self, message: &[u8]) -> Vec<u8> {
+        let mut bytes = message.to_vec();
+        let first = message.windows(2).position(|pair| pair == b"\r\n");
+        if let (Some(authorization), Some(end)) = (&self.authorization, first) {
+            let header = format!("\r\nAuthorization: {authorization}");
+            bytes.splice(end..end, header.into_bytes());
+        }
+        bytes
     }
 
     fn read_more(&mut self) -> Result<(), BenchError> {
@@ -106,12 +128,34 @@ pub fn play_to(address: SocketAddr, url: &str, ports: PortPair) -> Result<TcpStr
     Ok(connection)
 }
 
+/// As [`play`], from this address of ours, and with this `Authorization`.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_as(
+    address: SocketAddr,
+    url: &str,
+    from: IpAddr,
+    authorization: String,
+) -> Result<TcpStream, BenchError> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect_timeout(&address.into(), ANSWER_TIMEOUT)?;
+    let mut talk = Talk::over(socket.into(), "a reader", Offer::Tcp)?;
+    talk.authorization = Some(authorization);
+    let (connection, _) = play_on(talk, url)?;
+    Ok(connection)
+}
+
 fn play_by(
     address: SocketAddr,
     url: &str,
     offer: Offer,
 ) -> Result<(TcpStream, Vec<u8>), BenchError> {
-    let mut talk = Talk::open(address, "a reader", offer)?;
+    play_on(Talk::open(address, "a reader", offer)?, url)
+}
+
+fn play_on(mut talk: Talk, url: &str) -> Result<(TcpStream, Vec<u8>), BenchError> {
     talk.client.start_play(url)?;
     loop {
         match talk.next_event()? {

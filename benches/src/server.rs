@@ -16,6 +16,7 @@ use shardcast_platform::bare::{Floor, FloorDriver};
 use crate::BenchError;
 use crate::cost::{self, CpuTime};
 use crate::datagrams;
+use crate::joins::HashedUser;
 use crate::role::Role;
 
 /// How long a relay that says nothing may take until it listens, and how often it is tried.
@@ -61,6 +62,8 @@ pub struct ServerOptions {
     pub gather_readers: Option<usize>,
     /// `rtspTransports`: TCP is always among them, for publishers.
     pub transport: Transport,
+    /// With any, who comes from another address than 127.0.0.1 has to be one of them.
+    pub users: Vec<HashedUser>,
 }
 
 impl Default for ServerOptions {
@@ -71,6 +74,7 @@ impl Default for ServerOptions {
             shards: 1,
             gather_readers: None,
             transport: Transport::Tcp,
+            users: Vec::new(),
         }
     }
 }
@@ -200,6 +204,7 @@ fn configure(command: &mut Command, options: &ServerOptions) -> Result<(), Bench
         .env("MTX_DRIVER", &options.driver)
         .env("MTX_SHARDS", options.shards.to_string())
         .env("MTX_PINCPUS", "yes");
+    configure_users(command, &options.users);
     if let Some(readers) = options.gather_readers {
         command.env("MTX_GATHERREADERS", readers.to_string());
     }
@@ -215,6 +220,23 @@ fn configure(command: &mut Command, options: &ServerOptions) -> Result<(), Bench
         }
     };
     Ok(())
+}
+
+/// By default the first user is everybody, and the second is for this machine's tools.
+fn configure_users(command: &mut Command, users: &[HashedUser]) {
+    if !users.is_empty() {
+        command.env(
+            "MTX_AUTHINTERNALUSERS_0_IPS",
+            Ipv4Addr::LOCALHOST.to_string(),
+        );
+    }
+    for (number, user) in users.iter().enumerate() {
+        let key = format!("MTX_AUTHINTERNALUSERS_{}", number + 2);
+        command
+            .env(format!("{key}_USER"), &user.name)
+            .env(format!("{key}_PASS"), &user.hash)
+            .env(format!("{key}_PERMISSIONS_0_ACTION"), "read");
+    }
 }
 
 /// The even one of two ports that nobody has just now.

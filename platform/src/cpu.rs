@@ -48,13 +48,13 @@ pub fn pin_current_thread(cpu: usize) -> io::Result<()> {
     os::pin_current_thread(cpu)
 }
 
-/// Lets the calling thread run only while nothing else wants its CPU: for work that may wait and
-/// must not hold up an event loop.
+/// Makes the calling thread give way to all others: for work that may wait and must not hold up an
+/// event loop.
 ///
 /// # Errors
 /// When the system has no such thing, or refuses it. The thread then runs as any other.
-pub fn run_current_thread_last() -> io::Result<()> {
-    os::run_current_thread_last()
+pub fn lower_current_thread() -> io::Result<()> {
+    os::lower_current_thread()
 }
 
 #[cfg(test)]
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     #[cfg(any(target_os = "linux", windows))]
-    fn a_thread_may_run_last() {
-        let lowered = std::thread::spawn(run_current_thread_last);
+    fn a_thread_may_be_lowered() {
+        let lowered = std::thread::spawn(lower_current_thread);
         lowered.join().unwrap().unwrap();
     }
 }

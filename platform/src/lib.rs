@@ -47,7 +47,7 @@ mod windows;
 /// What [`cpu`], [`net`] and [`process`] ask the operating system for.
 ///
 /// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
-/// `pin_current_thread`, `run_current_thread_last`, `watch_signals`, `raise_descriptor_limit`;
+/// `pin_current_thread`, `lower_current_thread`, `watch_signals`, `raise_descriptor_limit`;
 /// for datagrams `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
 /// `interface_of` and `SEGMENTS_MAX`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
 #[cfg(unix)]
@@ -57,7 +57,7 @@ use windows as os;
 
 pub use buffer::{GATHER_SLICES_MAX, Gather, Slab, Slice};
 pub use cancel::{Cancel, Cancelled, Outcome};
-pub use cpu::{CpuBudget, cpu_budget, pin_current_thread, run_current_thread_last};
+pub use cpu::{CpuBudget, cpu_budget, lower_current_thread, pin_current_thread};
 pub use doorbell::{Doorbell, DoorbellSeat, DoorbellWaiter};
 pub use driver::{
     Capabilities, Driver, DriverChoice, DriverError, DriverRequest, capabilities, choose_driver,

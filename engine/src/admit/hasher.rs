@@ -1,4 +1,4 @@
-//! The thread that computes slow hashes: one at a time, whenever nothing else wants its CPU.
+//! The thread that computes slow hashes, one at a time; it gives way to the shards.
 //!
 //! Jobs come from the shards by a bounded queue, each with a deadline; answers go back through the door of the shard that
 //! has asked. It ends when the admission that started it is gone.
@@ -93,7 +93,7 @@ struct Bench {
 impl Bench {
     fn work_off(&self, queue: &Receiver<Job>) {
         // Where the system refuses it, hashes compete with shards as any thread would.
-        let _as_any_other_thread = shardcast_platform::run_current_thread_last();
+        let _as_any_other_thread = shardcast_platform::lower_current_thread();
         while let Ok(job) = queue.recv() {
             let answer = HashedAnswer {
                 id: job.id,

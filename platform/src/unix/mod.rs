@@ -8,7 +8,7 @@ mod signal;
 
 use std::io;
 
-pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread, run_current_thread_last};
+pub(crate) use cpu::{affinity, cpu_quota, lower_current_thread, pin_current_thread};
 #[cfg(all(target_os = "linux", feature = "bare"))]
 pub(crate) use datagrams::receive_head;
 pub(crate) use datagrams::{

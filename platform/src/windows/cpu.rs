@@ -54,7 +54,7 @@ pub(crate) fn pin_current_thread(cpu: usize) -> io::Result<()> {
 }
 
 /// The lowest priority that is not reserved for an idle machine.
-pub(crate) fn run_current_thread_last() -> io::Result<()> {
+pub(crate) fn lower_current_thread() -> io::Result<()> {
     // SAFETY: the pseudo handle of this thread needs no closing; the priority is a number.
     let done = unsafe { SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_LOWEST) };
     if done == 0 {

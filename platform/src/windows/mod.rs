@@ -11,7 +11,7 @@ pub(crate) mod timer;
 
 use std::io;
 
-pub(crate) use cpu::{affinity, cpu_quota, pin_current_thread, run_current_thread_last};
+pub(crate) use cpu::{affinity, cpu_quota, lower_current_thread, pin_current_thread};
 pub(crate) use datagrams::{
     SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,
     send_datagrams,

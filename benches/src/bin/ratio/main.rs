@@ -5,6 +5,7 @@
 //! medians. With bounds given, a ratio above its bound makes the exit status 1.
 
 mod fanout;
+mod joins;
 mod neighbours;
 mod relay;
 mod table;
@@ -32,6 +33,8 @@ enum Comparison {
     Floor(relay::Options),
     /// A path with few readers beside one with many on the same shard: latency
     Neighbours(neighbours::Options),
+    /// A stream while readers join with hashed passwords against the same without: latency
+    Joins(joins::Options),
     /// The bare sender and the bare relay against other programs that do the same
     Twins(twins::Options),
 }
@@ -59,6 +62,7 @@ fn run(comparison: &Comparison) -> Result<bool, BenchError> {
         Comparison::Shards(options) => fanout::compare_shards(options),
         Comparison::Floor(options) => relay::compare(options),
         Comparison::Neighbours(options) => neighbours::compare(options),
+        Comparison::Joins(options) => joins::compare(options),
         Comparison::Twins(options) => twins::compare(options),
     }
 }
