@@ -4,7 +4,7 @@
 //! stream has brought since; output is the text of a DESCRIBE answer, in which each track is addressed
 //! as `trackID=N`.
 
-use super::codec::FormatParameters;
+use super::format::FormatParameters;
 use super::track::TrackDescription;
 use super::{Attribute, MediaDescription, SessionDescription};
 

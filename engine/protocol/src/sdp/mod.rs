@@ -12,6 +12,7 @@
 mod codec;
 mod describe;
 mod error;
+mod format;
 mod parameters;
 mod parse;
 mod static_encoding;

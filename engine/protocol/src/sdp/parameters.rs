@@ -4,7 +4,8 @@
 //! who are shown streams. A parameter that is missing or cannot be read is not known; only where a set
 //! is absurd the track is refused.
 
-use super::codec::{Codec, decode_hex, parameter};
+use super::codec::Codec;
+use super::format::parameter;
 use super::track::TrackDescription;
 use crate::codec::{
     AudioParameters, Level, ParameterError, Profile, TrackParameters, VideoParameters, aac, ac3,
@@ -13,6 +14,9 @@ use crate::codec::{
 
 /// G.722 has twice the samples that its clock counts (RFC 3551 §4.5.2).
 const G722_SAMPLE_RATE: u32 = 16_000;
+
+/// The clock of MPEG systems, which some write instead of the sample rate (RFC 6416 §7.3).
+const SYSTEM_CLOCK_RATE: u32 = 90_000;
 
 impl TrackDescription {
     /// What the description says of the track's pictures or sound.
@@ -28,10 +32,7 @@ impl TrackDescription {
                 profile: number(fmtp, "profile-id").map(Profile::Number),
                 ..VideoParameters::default()
             })),
-            Codec::Mpeg4Video => {
-                let config = parameter(fmtp, "config").map(decode_hex);
-                video(config.and_then(|config| mpeg4_video::parameters(&config).ok()?))
-            }
+            Codec::Mpeg4Video { config } => video(mpeg4_video::parameters(config).ok().flatten()),
             Codec::Vp8 | Codec::Mjpeg | Codec::Mpeg1Video => video(None),
             Codec::Mpeg1Audio | Codec::MpegTs | Codec::Klv | Codec::Other(_) => {
                 TrackParameters::Unknown
@@ -52,7 +53,7 @@ impl TrackDescription {
             Codec::Vp8 => vp8::parameters,
             Codec::Vp9 => vp9::parameters,
             Codec::Mjpeg => mjpeg::parameters,
-            Codec::Mpeg4Video => mpeg4_video::parameters,
+            Codec::Mpeg4Video { .. } => mpeg4_video::parameters,
             Codec::Mpeg1Video => mpeg_video::parameters,
             _ => return self.audio_parameters_in(payload),
         };
@@ -60,14 +61,13 @@ impl TrackDescription {
     }
 
     fn audio_parameters_in(&self, payload: &[u8]) -> Option<TrackParameters> {
-        let fmtp = self.fmtp.as_deref().unwrap_or_default();
         let audio = match &self.codec {
             Codec::Ac3 => ac3::parameters(payload),
             Codec::Mpeg1Audio => mpeg_audio::parameters(payload),
-            // Without this parameter the configuration is within the packets (RFC 6416 §7.3).
-            Codec::AacLatm if parameter(fmtp, "cpresent") != Some("0") => {
-                aac::latm_parameters_in(payload)
-            }
+            Codec::AacLatm {
+                is_in_packets: true,
+                ..
+            } => aac::latm_parameters_in(payload),
             _ => Ok(None),
         };
         audio.ok()?.map(TrackParameters::Audio)
@@ -75,7 +75,7 @@ impl TrackDescription {
 
     fn audio_parameters(&self, fmtp: &str) -> AudioParameters {
         let described = AudioParameters {
-            sample_rate: Some(self.clock_rate),
+            sample_rate: Some(self.clock_rate).filter(|rate| *rate != SYSTEM_CLOCK_RATE),
             channels: self.channels,
             ..AudioParameters::default()
         };
@@ -85,11 +85,7 @@ impl TrackDescription {
         };
         match &self.codec {
             Codec::Aac { config } => aac::parameters(config).unwrap_or(described),
-            Codec::AacLatm => {
-                let config = parameter(fmtp, "config").map(decode_hex);
-                let parsed = config.and_then(|config| aac::latm_parameters(&config).ok());
-                parsed.unwrap_or(described)
-            }
+            Codec::AacLatm { config, .. } => aac::latm_parameters(config).unwrap_or(described),
             Codec::Opus => AudioParameters {
                 channels: Some(self.opus_channels(fmtp)),
                 ..described
@@ -98,7 +94,7 @@ impl TrackDescription {
                 sample_rate: Some(G722_SAMPLE_RATE),
                 ..mono
             },
-            Codec::G711 { .. } | Codec::G726 | Codec::Lpcm { .. } | Codec::Speex => mono,
+            Codec::G711 { .. } | Codec::G726 { .. } | Codec::Lpcm { .. } | Codec::Speex => mono,
             _ => described,
         }
     }
@@ -260,6 +256,7 @@ mod tests {
                 "24000 Hz, 2 channels",
             ),
             ("MP4A-LATM/16000/1", "", "16000 Hz, 1 channel"),
+            ("MP4A-LATM/90000", "", ""),
             ("AC3/48000/6", "", "48000 Hz, 6 channels"),
             (
                 "vorbis/44100/2",
