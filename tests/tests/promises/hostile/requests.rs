@@ -136,15 +136,32 @@ fn a_refused_request_is_answered_and_counted_and_changes_nothing() {
     }
 }
 
+/// Sequence parameter sets of H.264: pictures of a million samples by 16, a number with 32 leading zeros, and usability
+/// information that is cut.
+const ABSURD_PARAMETER_SETS: [&str; 3] = [
+    "Z0IAHvQAAIi4YA==",
+    "Z0IAHgAAAwAAA4CA",
+    "Z2QAKKzZQHgCJ+XARAA=",
+];
+
 #[test]
 fn what_is_no_description_is_not_published() {
     let ordeal = Ordeal::begin(House::USUAL, "");
     let many = format!("v=0\r\n{}", "m=audio 0 RTP/AVP 0\r\n".repeat(17));
+    let absurd = ABSURD_PARAMETER_SETS.map(|set| {
+        format!(
+            "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
+             a=fmtp:96 packetization-mode=1; sprop-parameter-sets={set},aM48gA==\r\n"
+        )
+    });
     let sdp = "application/sdp";
     let cases = [
         (sdp, "garbage", 400),
         (sdp, "v=0\r\ns=no tracks\r\n", 400),
         (sdp, many.as_str(), 400),
+        (sdp, absurd[0].as_str(), 400),
+        (sdp, absurd[1].as_str(), 400),
+        (sdp, absurd[2].as_str(), 400),
         ("text/html", SDP, 415),
     ];
     for (kind, body, status) in cases {
