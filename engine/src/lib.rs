@@ -32,4 +32,4 @@ pub use refusal::{RefusalReason, Refusals};
 pub use server::{Companion, Listener, Server, ServerError, ServerHandle};
 pub use session_id::SessionId;
 pub use shardcast_runtime::{Exit, Plan, ShardSnapshot};
-pub use snapshot::{PathSnapshot, SessionSnapshot, Snapshot};
+pub use snapshot::{PathSnapshot, SessionSnapshot, Snapshot, TrackSnapshot};

@@ -1,4 +1,5 @@
-//! What is counted of each session, for `snapshot()`: written by the session's shard alone, read by anybody.
+//! What is counted of each session and known of each stream, for `snapshot()`: written by the session's shard or the path's
+//! owner alone, read by anybody.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::path::PathName;
+use crate::path::{PathId, PathName};
 use crate::session_id::SessionId;
+use crate::stream::StreamInfo;
 
 /// A counter with one writer: a plain load and store, no locked instruction.
 #[derive(Debug, Default)]
@@ -104,6 +106,33 @@ impl SessionRecord {
         self.lost_packets.set(lost_packets);
         self.jitter_us
             .set(u64::try_from(jitter.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+/// The streams of all paths, by their owners; locked when one begins, ends or is described anew and when somebody looks.
+/// Bounded by the paths themselves.
+#[derive(Debug, Default)]
+pub struct StreamRecords(Mutex<HashMap<PathId, Arc<StreamInfo>>>);
+
+impl StreamRecords {
+    /// The stream of a path is this from now on.
+    pub fn set(&self, path: PathId, info: Arc<StreamInfo>) {
+        self.lock().insert(path, info);
+    }
+
+    /// The path has no stream any more.
+    pub fn remove(&self, path: PathId) {
+        self.lock().remove(&path);
+    }
+
+    /// The stream of a path.
+    #[must_use]
+    pub fn find(&self, path: PathId) -> Option<Arc<StreamInfo>> {
+        self.lock().get(&path).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathId, Arc<StreamInfo>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

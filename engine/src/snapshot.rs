@@ -1,16 +1,20 @@
 //! What the server counts, at one moment: per shard, path and session. API, metrics and tests feed on it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use shardcast_protocol::codec::TrackParameters;
+use shardcast_protocol::sdp::TrackDescription;
 use shardcast_runtime::ShardSnapshot;
 
-use crate::path::PathName;
+use crate::path::{PathEntry, PathName};
 use crate::record::{Role, SessionRecord};
 use crate::refusal::Refusals;
 use crate::session_id::SessionId;
 use crate::shard::ServerState;
+use crate::stream::StreamInfo;
 
 /// All counters.
 #[derive(Clone, Debug)]
@@ -38,6 +42,17 @@ pub struct PathSnapshot {
     pub inbound_bytes: u64,
     /// Bytes that readers' sockets accepted.
     pub outbound_bytes: u64,
+    /// The tracks of its stream; none without one.
+    pub tracks: Vec<TrackSnapshot>,
+}
+
+/// One track of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackSnapshot {
+    /// Its codec, by MediaMTX's name.
+    pub codec: String,
+    /// What is known of its pictures or sound.
+    pub parameters: TrackParameters,
 }
 
 /// One session.
@@ -88,7 +103,7 @@ impl Snapshot {
             .directory
             .entries()
             .iter()
-            .map(|entry| path(entry, &sessions))
+            .map(|entry| path(entry, &sessions, state.streams.find(entry.id)))
             .collect();
         paths.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
@@ -110,7 +125,11 @@ impl Snapshot {
     }
 }
 
-fn path(entry: &crate::path::PathEntry, sessions: &[SessionSnapshot]) -> PathSnapshot {
+fn path(
+    entry: &PathEntry,
+    sessions: &[SessionSnapshot],
+    stream: Option<Arc<StreamInfo>>,
+) -> PathSnapshot {
     let readers = sessions
         .iter()
         .filter(|session| session.role == Role::Reader && session.path == entry.name);
@@ -121,7 +140,17 @@ fn path(entry: &crate::path::PathEntry, sessions: &[SessionSnapshot]) -> PathSna
         readers: entry.readers.load(Ordering::Relaxed),
         inbound_bytes: entry.inbound_bytes.load(Ordering::Relaxed),
         outbound_bytes: entry.ended_outbound_bytes.load(Ordering::Relaxed) + living,
+        tracks: stream.map(|stream| tracks(&stream)).unwrap_or_default(),
     }
+}
+
+fn tracks(stream: &StreamInfo) -> Vec<TrackSnapshot> {
+    let known = stream.tracks().iter().zip(stream.parameters());
+    let track = |(track, parameters): (&TrackDescription, &TrackParameters)| TrackSnapshot {
+        codec: track.codec.to_string(),
+        parameters: *parameters,
+    };
+    known.map(track).collect()
 }
 
 fn session(record: &SessionRecord) -> SessionSnapshot {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use shardcast_protocol::codec::{AccessUnitTracker, PacketFlags, ParameterSets};
+use shardcast_protocol::codec::{AccessUnitTracker, PacketFlags, ParameterSets, TrackParameters};
 use shardcast_protocol::container::rtp::framing::frame_header;
 use shardcast_protocol::container::rtp::rtcp::ReportBlock;
 use shardcast_protocol::container::rtp::{
@@ -19,6 +19,9 @@ use crate::stream::{Numbering, TrackBase, WIRE_HEADER_BYTES};
 /// A publisher that takes over is waited for so long to begin a group of pictures; then it begins with any access unit. As
 /// long as a reader waits at the least.
 pub(super) const TAKEOVER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Sizes and rates change when somebody changes settings; a look costs as much as some packets do.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A header without list of sources and extension (RFC 3550 section 5.1), and its version.
 const RTP_HEADER_BYTES: usize = 12;
@@ -39,6 +42,10 @@ pub(super) struct TrackDoor {
     sets: Option<ParameterSets>,
     /// They are others than the stream is described with.
     has_new_sets: bool,
+    /// What packets have told of the track and the description has not; told on with that.
+    pub(super) seen: Option<TrackParameters>,
+    /// Packets are not asked what they tell before.
+    look_due: Option<Instant>,
     /// What the access unit under way had brought before was left out, parameter sets among it.
     is_unit_cut: bool,
     reception: Reception,
@@ -97,6 +104,8 @@ impl TrackDoor {
             waits_until: None,
             sets: ParameterSets::of(&published.codec),
             has_new_sets: false,
+            seen: None,
+            look_due: None,
             is_unit_cut: false,
             reception: Reception::new(described.clock_rate),
             began_at: base.standing.at,
@@ -174,6 +183,23 @@ impl TrackDoor {
         if unit.parameter_sets {
             self.has_new_sets |= sets.handle_payload(payload);
         }
+    }
+
+    /// Looks now and then whether a packet at which decoding can start tells more of the track than is known. Of codecs with
+    /// parameter sets these tell all.
+    pub(super) fn look_at(
+        &mut self,
+        described: &TrackDescription,
+        known: TrackParameters,
+        payload: &[u8],
+        now: Instant,
+    ) {
+        if self.sets.is_some() || self.look_due.is_some_and(|due| now < due) {
+            return;
+        }
+        self.look_due = Some(now + LOOK_INTERVAL);
+        let seen = described.parameters_in(payload);
+        self.seen = seen.filter(|seen| known.updated_by(*seen) != known);
     }
 
     /// The sets that the track is to be described with from now on, if they are complete and others than before.

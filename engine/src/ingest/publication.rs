@@ -107,6 +107,11 @@ impl Publication {
         let Some(mut unit) = door.inspect(&header, now)? else {
             return Ok(false);
         };
+        let described = self.info.tracks().get(track);
+        if let (true, Some(described)) = (unit.start_point, described) {
+            let known = self.info.parameters().get(track).copied();
+            door.look_at(described, known.unwrap_or_default(), header.payload(), now);
+        }
         let sets = door.missing_sets(wire_track, unit, &header, now);
         let numbers = door.number(&header, now);
         let written = numbers.write(packet);
@@ -222,10 +227,11 @@ impl Publication {
         }
     }
 
-    /// The stream's description, if parameter sets have come since it was last told. They change with the encoder's settings;
+    /// The stream's description, if parameter sets have come since it was last told, or packets have told more. These change with the encoder's settings;
     /// a publisher that changes them all the time is followed at intervals.
     pub fn poll_description(&mut self, now: impl Fn() -> Instant) -> Option<Arc<StreamInfo>> {
-        if !self.tracks.iter().any(TrackDoor::has_new_sets) {
+        let has_news = |door: &TrackDoor| door.seen.is_some() || door.has_new_sets();
+        if !self.tracks.iter().any(has_news) {
             return None;
         }
         let now = now();
@@ -240,7 +246,12 @@ impl Publication {
             },
             None => track.clone(),
         });
-        let info = self.info.described_anew(tracks.collect());
+        let mut info = self.info.described_anew(tracks.collect());
+        for (track, door) in self.tracks.iter_mut().enumerate() {
+            if let Some(seen) = door.seen.take() {
+                info = info.with_seen(track, seen);
+            }
+        }
         if Arc::ptr_eq(&info, &self.info) {
             return None;
         }

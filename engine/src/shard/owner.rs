@@ -97,6 +97,7 @@ impl Shard {
         let owned = state.owned.get_mut(&path);
         let owned = owned.filter(|owned| owned.occupancy.is_publisher(publisher));
         if let Some(stream) = owned.and_then(|owned| owned.stream.as_mut()) {
+            self.server.streams.set(path, info.clone());
             stream.described.info = info;
         }
     }
@@ -279,7 +280,10 @@ impl Shard {
             .as_mut()
             .filter(|stream| !overdue && stream.described.info.continues_as(&info));
         if let Some(stream) = stream {
-            return stream.go_on(&info);
+            let grant = stream.go_on(&info);
+            let described = grant.described.info.clone();
+            self.server.streams.set(owned.entry.id, described);
+            return grant;
         }
         self.end_stream(
             owned,
@@ -295,6 +299,8 @@ impl Shard {
             begin: random_begin(&info),
             info,
         };
+        let known = described.info.clone();
+        self.server.streams.set(owned.entry.id, known);
         let stream = owned.stream.insert(self.new_stream(described, config));
         self.server.events.publish(&Event::PathAvailable {
             path,
@@ -344,6 +350,7 @@ impl Shard {
         stream.log.log.borrow_mut().end(reason);
         self.wake_queue.push(&stream.log);
         let (path, generation) = (owned.entry.id, stream.described.generation);
+        self.server.streams.remove(path);
         for &shard in stream.takers.keys() {
             self.context.send_control(
                 shard,

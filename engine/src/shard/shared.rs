@@ -12,7 +12,7 @@ use shardcast_runtime::{ShardId, place};
 use crate::admit::Admission;
 use crate::event::EventBus;
 use crate::path::{Directory, PathName};
-use crate::record::SessionRecords;
+use crate::record::{SessionRecords, StreamRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 
 use super::{DatagramDirectory, IdleSessions, MulticastAddresses};
@@ -33,6 +33,8 @@ pub struct ServerState {
     pub events: EventBus,
     /// What is counted of sessions.
     pub records: SessionRecords,
+    /// What is known of streams.
+    pub streams: StreamRecords,
     /// Sessions that neither play nor record, by address.
     pub idle_sessions: IdleSessions,
     /// Which shard expects whose datagrams.
@@ -66,6 +68,7 @@ impl ServerState {
             directory: Directory::default(),
             events,
             records: SessionRecords::default(),
+            streams: StreamRecords::default(),
             idle_sessions: IdleSessions::default(),
             datagram_directory: Arc::default(),
             multicast_addresses: MulticastAddresses::new(range),

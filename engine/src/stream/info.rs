@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use shardcast_protocol::codec::TrackParameters;
 use shardcast_protocol::sdp::{self, MediaKind, Origin, TrackDescription};
 
 /// Tells the streams of one path apart: a publisher with other tracks begins a new one.
@@ -10,9 +11,10 @@ use shardcast_protocol::sdp::{self, MediaKind, Origin, TrackDescription};
 pub struct Generation(pub u32);
 
 /// The tracks of a stream, with all that follows from them alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StreamInfo {
     tracks: Vec<TrackDescription>,
+    parameters: Vec<TrackParameters>,
     leading: usize,
     name: String,
     version: u64,
@@ -23,10 +25,16 @@ impl StreamInfo {
     /// Describes a stream of these tracks; `name` is the session name in the SDP.
     #[must_use]
     pub fn new(tracks: Vec<TrackDescription>, name: &str) -> Self {
-        Self::with_version(tracks, name, 0)
+        let parameters = tracks.iter().map(TrackDescription::parameters).collect();
+        Self::with_version(tracks, parameters, name, 0)
     }
 
-    fn with_version(tracks: Vec<TrackDescription>, name: &str, version: u64) -> Self {
+    fn with_version(
+        tracks: Vec<TrackDescription>,
+        parameters: Vec<TrackParameters>,
+        name: &str,
+        version: u64,
+    ) -> Self {
         let leading = tracks
             .iter()
             .position(|track| track.kind == MediaKind::Video)
@@ -41,6 +49,7 @@ impl StreamInfo {
         );
         Self {
             tracks,
+            parameters,
             leading,
             name: name.to_owned(),
             version,
@@ -54,7 +63,32 @@ impl StreamInfo {
         if tracks == self.tracks {
             return self.clone();
         }
-        Arc::new(Self::with_version(tracks, &self.name, self.version + 1))
+        let known = self.tracks.iter().zip(&self.parameters);
+        let parameters = known.zip(&tracks).map(|((before, parameters), track)| {
+            if track == before {
+                *parameters
+            } else {
+                track.parameters()
+            }
+        });
+        let (parameters, version) = (parameters.collect(), self.version + 1);
+        Arc::new(Self::with_version(tracks, parameters, &self.name, version))
+    }
+
+    /// The same stream, of which packets of a track have told more than the description; the same if that is known.
+    #[must_use]
+    pub fn with_seen(self: &Arc<Self>, track: usize, seen: TrackParameters) -> Arc<Self> {
+        let mut parameters = self.parameters.clone();
+        if let Some(known) = parameters.get_mut(track) {
+            *known = known.updated_by(seen);
+        }
+        if parameters == self.parameters {
+            return self.clone();
+        }
+        Arc::new(Self {
+            parameters,
+            ..Self::clone(self)
+        })
     }
 
     /// The same stream as a publisher of `other` goes on with it. Its readers know the payload types, so these stay.
@@ -75,6 +109,12 @@ impl StreamInfo {
     #[must_use]
     pub fn tracks(&self) -> &[TrackDescription] {
         &self.tracks
+    }
+
+    /// Sizes, rates and the like of each track, as far as they are known.
+    #[must_use]
+    pub fn parameters(&self) -> &[TrackParameters] {
+        &self.parameters
     }
 
     /// The track whose access units close batches and are start points: the first video track, else the first.

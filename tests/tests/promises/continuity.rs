@@ -352,6 +352,11 @@ fn a_stream_is_described_with_the_parameter_sets_that_it_brings() {
         let described = reader_description(&rig);
         assert!(described.contains(sets), "{described}");
         assert!(described.contains("o=- 0 1 "), "{described}");
+        let snapshot = rig.snapshot();
+        let track = snapshot.paths.first().and_then(|path| path.tracks.first());
+        let parameters = format!("{:?}", track.unwrap().parameters);
+        let size = "width: 320, height: 240";
+        assert!(parameters.contains(size), "{parameters}");
     }
 }
 

@@ -61,6 +61,29 @@ pub enum TrackParameters {
     Audio(AudioParameters),
 }
 
+impl TrackParameters {
+    /// What is known once `seen` has come: that, and what was known of all that it does not say.
+    #[must_use]
+    pub fn updated_by(self, seen: Self) -> Self {
+        match (self, seen) {
+            (Self::Video(before), Self::Video(seen)) => Self::Video(VideoParameters {
+                size: seen.size.or(before.size),
+                profile: seen.profile.or(before.profile),
+                level: seen.level.or(before.level),
+                tier: seen.tier.or(before.tier),
+                frame_rate: seen.frame_rate.or(before.frame_rate),
+            }),
+            (Self::Audio(before), Self::Audio(seen)) => Self::Audio(AudioParameters {
+                sample_rate: seen.sample_rate.or(before.sample_rate),
+                extension_sample_rate: seen.extension_sample_rate.or(before.extension_sample_rate),
+                channels: seen.channels.or(before.channels),
+            }),
+            (before, Self::Unknown) => before,
+            (_, seen) => seen,
+        }
+    }
+}
+
 impl From<VideoParameters> for TrackParameters {
     fn from(video: VideoParameters) -> Self {
         Self::Video(video)
@@ -305,6 +328,22 @@ mod tests {
         ] {
             assert_eq!(level.to_string(), name);
         }
+    }
+
+    #[test]
+    fn what_is_seen_outranks_what_was_known_and_leaves_the_rest() {
+        let video = |width, level| {
+            TrackParameters::Video(VideoParameters {
+                size: PictureSize::new(width, 480).ok(),
+                level,
+                ..VideoParameters::default()
+            })
+        };
+        let (known, level) = (video(640, Some(Level::Number(3))), Some(Level::Number(3)));
+        assert_eq!(known.updated_by(video(720, None)), video(720, level));
+        assert_eq!(known.updated_by(TrackParameters::Unknown), known);
+        let unknown = TrackParameters::default();
+        assert_eq!(unknown.updated_by(known), known);
     }
 
     #[test]

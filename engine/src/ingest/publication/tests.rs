@@ -3,6 +3,7 @@
 use super::super::door::TAKEOVER_WAIT_MAX;
 use super::*;
 use crate::stream::Standing;
+use shardcast_protocol::codec::{PictureSize, TrackParameters};
 use shardcast_protocol::container::rtp::{SequenceNumber, Ssrc};
 
 const SPS: &[u8] = &[0x67, 1, 2, 3];
@@ -22,13 +23,16 @@ fn publication() -> Publication {
     open(&info(SDP), None)
 }
 
-fn open(published: &StreamInfo, takes_over_at: Option<Instant>) -> Publication {
-    let info = info(SDP);
-    let base = |ssrc| TrackBase {
+fn base(ssrc: u32) -> TrackBase {
+    TrackBase {
         ssrc: Ssrc(ssrc),
         standing: Standing::begin(SequenceNumber(0), RtpTimestamp(0), Instant::now()),
         ntp: NtpTime::default(),
-    };
+    }
+}
+
+fn open(published: &StreamInfo, takes_over_at: Option<Instant>) -> Publication {
+    let info = info(SDP);
     let bases = [base(7), base(8)];
     Publication::new(&Opening {
         published,
@@ -414,4 +418,28 @@ fn an_endless_fragment_is_refused_at_the_units_maximum_and_the_next_unit_passes(
         sequences.last().map(|(number, _)| *number),
         Some(number + 1)
     );
+}
+
+#[test]
+fn what_key_frames_tell_is_known_without_another_version_of_the_description() {
+    let info = info("v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n");
+    let mut publication = Publication::new(&Opening {
+        published: &info,
+        info: info.clone(),
+        bases: &[base(7)],
+        first_sequence: 0,
+        takes_over_at: None,
+        batch_bytes_max: 10_000,
+    });
+    // The first packet of a key frame of 640 x 480.
+    let key = [0x10, 0x10, 0, 0, 0x9d, 1, 0x2a, 0x80, 2, 0xe0, 1];
+    take(&mut publication, 0, frame(1, 0, true, &key)).unwrap();
+    let told = publication.poll_description(Instant::now).unwrap();
+    let TrackParameters::Video(video) = told.parameters()[0] else {
+        panic!("{:?}", told.parameters());
+    };
+    assert_eq!(video.size, PictureSize::new(640, 480).ok());
+    assert_eq!(told.sdp(), info.sdp());
+    take(&mut publication, 0, frame(2, 3000, true, &key)).unwrap();
+    assert!(publication.poll_description(Instant::now).is_none());
 }
