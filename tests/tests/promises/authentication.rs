@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use shardcast::RefusalReason;
 use shardcast::event::{Event, SessionEnd};
+use shardcast_tests::daemon::Daemon;
 use shardcast_tests::peer::PeerError;
 use shardcast_tests::peer::connection::Connection;
 use shardcast_tests::peer::credentials::Credentials;
@@ -185,6 +186,11 @@ fn a_digest_is_made_for_one_connection_and_request() {
         assert_eq!(challenges(&refusal), ["Basic", "Digest"]);
         let digest = BOB.digest(&refusal, "DESCRIBE", &guest.url);
         assert_eq!(guest.describe(Some(&digest)).status, 200);
+        // The challenge came along to another shard, and everybody may answer it.
+        let digest = ALICE.digest(&refusal, "ANNOUNCE", &guest.url);
+        assert_eq!(guest.announce(Some(&digest)).status, 200);
+        let mut guest = Guest::new(rig.address(), "cam");
+        let refusal = guest.describe(None);
         let digest = BOB.digest(&refusal, "SETUP", &format!("{}/", guest.url));
         assert_eq!(guest.set_up("", Some(&digest)).status, 200);
         // An answer to another connection's challenge shows nothing: it is asked for a new one.
@@ -200,8 +206,10 @@ fn a_digest_is_made_for_one_connection_and_request() {
         );
         let wrong = WRONG.digest(&refusal, "DESCRIBE", &thief.url);
         assert_eq!(thief.describe(Some(&wrong)).status, 401);
+        let address = thief.address();
+        drop(thief);
         assert!(matches!(
-            rig.wait_closed(thief.address()),
+            rig.wait_closed(address),
             SessionEnd::Protocol(RefusalReason::AuthenticationFailed, _)
         ));
     }
@@ -254,7 +262,9 @@ fn a_failed_attempt_is_answered_late_and_ends_its_connection_and_nobody_else_wai
         );
         assert!(begin.elapsed() >= FAILURE_DELAY);
         guest.connection.wait_closed().unwrap();
-        let end = rig.wait_closed(guest.address());
+        let address = guest.address();
+        drop(guest);
+        let end = rig.wait_closed(address);
         let told = "failed to authenticate: authentication failed";
         assert!(
             matches!(&end, SessionEnd::Protocol(_, why) if why == told),
@@ -395,5 +405,29 @@ fn no_event_tells_a_name_or_password() {
     let told = format!("{:?}", rig.watch(Duration::from_millis(200)));
     for secret in ["s3cr3t", "wr0ng", "0th3r", "bob", "alice"] {
         assert!(!told.contains(secret), "{secret}: {told}");
+    }
+}
+
+/// Filters such as fail2ban's look for these words, as MediaMTX has them.
+#[test]
+fn the_log_tells_of_a_failure_in_mediamtx_words_and_of_no_name_or_password() {
+    let configuration = format!("{USERS}logLevel: debug\npaths: {{all_others: }}\n");
+    let daemon = Daemon::start(&configuration).unwrap();
+    let mut guest = Guest::new(daemon.address(), "cam");
+    assert_eq!(guest.describe(None).status, 401);
+    let address = guest.address();
+    assert_eq!(guest.describe(Some(&WRONG.basic())).status, 401);
+    drop(guest);
+    let told = "failed to authenticate: authentication failed";
+    let closed = format!("INF [RTSP] [conn {address}] closed: {told}");
+    daemon.wait_log(&closed);
+    let log = daemon.log();
+    let lines = log.lines().filter(|line| line.contains("WAR"));
+    let warnings: Vec<&str> = lines.collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    let line = format!("WAR [RTSP] [conn {address}] {told}");
+    assert!(warnings[0].ends_with(&line), "{log}");
+    for secret in ["s3cr3t", "wr0ng", "0th3r", "bob", "alice"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
     }
 }
