@@ -176,3 +176,37 @@ pub(crate) fn bind_pair(
     }
     Err(io::ErrorKind::AddrInUse.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broadcast::{Broadcast, Rhythm};
+    use shardcast_platform::bare::{Floor, FloorDriver};
+
+    #[test]
+    fn readers_count_every_packet_that_a_bare_relay_sends() {
+        let floor = Floor::bind(([127, 0, 0, 1], 0).into(), FloorDriver::Epoll).unwrap();
+        let address = floor.address().unwrap();
+        let relaying = std::thread::spawn(|| floor.serve());
+        let url = format!("rtsp://{address}/relay");
+        let rhythm = Rhythm::of_bits_per_second(2e6);
+        let mut broadcast = Broadcast::start(address, &url, rhythm).unwrap();
+        let mut readers = DatagramReaders::connect(address, &url, 4, 2).unwrap();
+        let sent = broadcast.send_for(Duration::from_millis(200)).unwrap();
+        let begin = Instant::now();
+        while readers.received().packets_min < sent && begin.elapsed() < Duration::from_secs(20) {
+            let soon = Instant::now() + Duration::from_millis(10);
+            readers.read_until(soon).unwrap();
+        }
+        let all = Received {
+            looking: 4,
+            packets: 4 * sent,
+            packets_min: sent,
+            ..Received::default()
+        };
+        assert_eq!(readers.received(), all);
+        assert!(!readers.latency().is_empty());
+        drop(broadcast);
+        relaying.join().unwrap().unwrap();
+    }
+}

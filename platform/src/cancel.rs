@@ -208,6 +208,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    #[cfg(any(unix, feature = "windows-monoio"))]
     impl Shared {
         fn parked(&self) -> usize {
             self.waiting.borrow().wakers.iter().flatten().count()
