@@ -21,11 +21,13 @@ pub(super) fn report_at(
     let (first, timestamp) = (usize::from(first.track), header.timestamp());
     let rtp_timestamp = *batch.clock.at_same_time(first, timestamp).get(track)?;
     let ntp = batch.clock.ntp(first, timestamp)?;
+    let sent = batch.clock.tracks.get(track)?.standing;
     Some(SenderReport {
         ssrc,
         ntp,
         rtp_timestamp,
-        ..SenderReport::default()
+        packet_count: sent.packets,
+        octet_count: sent.octets,
     })
 }
 

@@ -17,6 +17,8 @@
 //! | `destination=` of a third party, ports that are none | `requests`: 461 or 400 |
 //! | packets of another source, channel or form | `packets`: reach nobody |
 //! | numbers over UDP that jump, repeat, and leave gaps | `numbers`: put in order, and a window of memory |
+//! | timestamps that wrap, for days | `engine`'s own tests of numbering and clock |
+//! | fragments without end, thousands of NAL units, an aggregation that overruns | `units`: cut off at the largest access unit, or passed on |
 //! | a parameter set with absurd sizes, 32 leading zeros, or cut short | `requests`: 400 (and the parsers' own tests and fuzz targets) |
 //! | a flood of connections, of names, of refused requests | `floods`, `requests`; idle sessions by address: `admission` |
 //! | two publishers on two shards in the same moment | `succession`: exactly one is left, with `overridePublisher` and without |

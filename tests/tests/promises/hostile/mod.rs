@@ -9,3 +9,4 @@ mod messages;
 mod numbers;
 mod packets;
 mod requests;
+mod units;
