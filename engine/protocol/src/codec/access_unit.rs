@@ -26,6 +26,9 @@ pub const ACCESS_UNIT_BYTES_MAX: usize = 8 << 20;
 /// set of VPS, SPS, PPS and SEI takes 4; a peer that never sends a picture gets units of this size.
 const PARAMETER_SET_PACKETS_MAX: u32 = 16;
 
+/// The longest unit of a transport stream without tables, in packets: a second at 10 Mbit/s.
+const TRANSPORT_PACKETS_MAX: u32 = 1024;
+
 /// How a track's access units are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
@@ -45,8 +48,9 @@ pub enum Unit {
     MpegVideo,
     /// Motion JPEG: likewise; every unit whose begin is there is a start point.
     Mjpeg,
-    /// MPEG transport streams: every packet is a unit whose end shows by the next one, since the marker
-    /// says something else (RFC 2250 §2); start points are program association tables.
+    /// MPEG transport streams: from one program association table to the next, whatever timestamp and
+    /// marker say (RFC 2250 §2); start points are units in which a key picture begins, or all of a
+    /// stream that never marks any.
     MpegTs,
     /// By timestamp and marker, and every unit is a start point: video that is not known, metadata, and
     /// audio that may cut a frame into several packets.
@@ -75,11 +79,6 @@ impl Unit {
                 ..PacketKind::OPAQUE
             },
         }
-    }
-
-    /// Whether a unit never has more than one packet.
-    const fn is_packet(self) -> bool {
-        matches!(self, Self::Packet | Self::MpegTs)
     }
 
     /// Whether a packet of this kind ends its unit.
@@ -132,6 +131,8 @@ pub struct AccessUnitTracker {
     /// The highest temporal layer seen: only its pictures have nobody above them that may refer to
     /// them.
     highest_layer: u8,
+    /// A recovery point has been seen: the sender marks them.
+    marks_recovery: bool,
 }
 
 /// The unit that the last packet belonged to.
@@ -155,6 +156,7 @@ impl AccessUnitTracker {
             unit,
             current: None,
             highest_layer: 0,
+            marks_recovery: false,
         }
     }
 
@@ -187,7 +189,8 @@ impl AccessUnitTracker {
         unit.bytes = unit.bytes.saturating_add(payload.len());
         unit.picture |= kind.picture;
         unit.parameter_sets |= kind.parameter_sets;
-        let startable = kind.key || kind.recovery_point;
+        self.marks_recovery |= kind.recovery_point;
+        let startable = self.is_startable(&unit, kind);
         flags.start_point = startable && !unit.start_point;
         unit.start_point |= startable;
         flags.key = unit.start_point;
@@ -207,13 +210,25 @@ impl AccessUnitTracker {
     }
 
     fn begins_unit(&self, timestamp: RtpTimestamp, kind: PacketKind) -> bool {
-        let Some(current) = self.current.as_ref().filter(|_| !self.unit.is_packet()) else {
+        let Some(current) = &self.current else {
             return true;
         };
-        if current.timestamp == timestamp {
-            return current.marked && (kind.parameter_sets || kind.picture_start);
+        match self.unit {
+            Unit::Packet => true,
+            Unit::MpegTs => kind.parameter_sets || current.packets >= TRANSPORT_PACKETS_MAX,
+            _ if current.timestamp == timestamp => {
+                current.marked && (kind.parameter_sets || kind.picture_start)
+            }
+            _ => !current.awaits_picture(),
         }
-        !current.awaits_picture()
+    }
+
+    /// Whether a reader can start at `unit`, now that it has a packet of this kind.
+    fn is_startable(&self, unit: &Current, kind: PacketKind) -> bool {
+        match self.unit {
+            Unit::MpegTs => unit.parameter_sets && (kind.recovery_point || !self.marks_recovery),
+            _ => kind.key || kind.recovery_point,
+        }
     }
 }
 
@@ -419,17 +434,31 @@ mod tests {
         assert_eq!(letters(Unit::Marked, &packets), "s*0 e se*0");
     }
 
+    /// A transport packet with this head.
+    fn transport(head: &[u8]) -> Vec<u8> {
+        [head, &vec![0xff; 188 - head.len()]].concat()
+    }
+
     #[test]
-    fn a_transport_packets_end_shows_by_the_next_and_tables_are_start_points() {
-        let table = [&[0x47, 0x40, 0x00, 0x10][..], &[0xff; 184]].concat();
-        let other = [&[0x47, 0x01, 0x00, 0x10][..], &[0xff; 184]].concat();
-        let packets: [(u32, bool, &[u8]); 4] = [
+    fn a_transport_stream_is_cut_at_its_tables_and_starts_at_those_before_key_pictures() {
+        let table = transport(&[0x47, 0x40, 0x00, 0x10]);
+        let other = transport(&[0x47, 0x01, 0x00, 0x10]);
+        let key = transport(&[0x47, 0x41, 0x00, 0x30, 1, 0x40, 0, 0, 1, 0xe0]);
+        let packets: [(u32, bool, &[u8]); 8] = [
             (0, true, &other),
             (0, false, &table),
-            (0, true, &other),
+            (900, true, &other),
             (900, false, &table),
+            (900, false, &key),
+            (1800, true, &table),
+            (1800, false, &table),
+            (2700, false, &key),
         ];
-        assert_eq!(letters(Unit::MpegTs, &packets), "s su*0 su su*0");
+        assert_eq!(letters(Unit::MpegTs, &packets), "s su*0 - su*0 - su su *1");
+        let without_tables = vec![(0, false, other.as_slice()); 1025];
+        let flags = track(Unit::MpegTs, &without_tables);
+        assert!(flags[1024].au_start && flags[1..1024].iter().all(|flags| !flags.au_start));
+        assert!(flags.iter().all(|flags| !flags.start_point));
     }
 
     #[test]
