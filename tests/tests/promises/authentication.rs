@@ -12,7 +12,9 @@ use shardcast_tests::peer::credentials::Credentials;
 use shardcast_tests::peer::message::Response;
 use shardcast_tests::peer::synthetic::SDP;
 use shardcast_tests::scene::broadcast::{Broadcast, Tracks};
+use shardcast_tests::scene::bystander::BYSTANDER;
 use shardcast_tests::scene::house::House;
+use shardcast_tests::scene::ordeal::Ordeal;
 use shardcast_tests::scene::player::{Haul, Player, VIDEO_LANE};
 use shardcast_tests::scene::rig::Rig;
 
@@ -335,22 +337,23 @@ const SLOW: &str = "argon2:$argon2id$v=19$m=65536,t=60,p=1$MTIzNDU2Nzg$Ux/LWeTgJ
 
 #[test]
 fn a_hashed_password_is_as_good_as_a_plain_one() {
-    for house in [House::SMALL, House::USUAL, House::RIGID] {
-        let users = format!(
-            "authInternalUsers:\n- {{user: bob, pass: '{HASHED}', permissions: [{{action: publish}}]}}\n"
-        );
+    let users = format!(
+        "authInternalUsers:\n- {{user: bob, pass: '{HASHED}', permissions: [{{action: publish}}]}}\n"
+    );
+    let right = Credentials {
+        pass: "testpass",
+        ..BOB
+    };
+    for house in House::ALL {
         let rig = Rig::start(house, &users);
         for _ in 0..3 {
-            let right = Credentials {
-                pass: "testpass",
-                ..BOB
-            };
             let mut guest = Guest::new(rig.address(), "cam");
             assert_eq!(guest.announce(Some(&right.basic())).status, 200);
         }
-        let mut guest = Guest::new(rig.address(), "cam");
-        assert_eq!(guest.announce(Some(&BOB.basic())).status, 401);
     }
+    let rig = Rig::start(House::USUAL, &users);
+    let mut guest = Guest::new(rig.address(), "cam");
+    assert_eq!(guest.announce(Some(&BOB.basic())).status, 401);
 }
 
 #[test]
@@ -391,6 +394,52 @@ fn a_slow_hash_is_refused_at_its_deadline_and_holds_up_nobody_else() {
         assert_eq!(refusals.of(RefusalReason::AuthenticationFailed), 0);
         // Who was refused so has not failed, and may go on.
         assert_eq!(challenges(&waiting[0].describe(None)), ["Basic"]);
+    }
+}
+
+/// Guesses at once, far more than may wait.
+const GUESSES: u64 = 300;
+
+#[test]
+fn guesses_at_a_hashed_password_cost_nobody_else() {
+    for house in [House::SMALL, House::RIGID] {
+        let users = format!(
+            "authInternalUsers:\n\
+             - {{user: bob, pass: '{HASHED}', permissions: [{{action: read}}]}}\n\
+             - {{user: any, permissions: [{{action: publish, path: {BYSTANDER}}}, \
+                {{action: read, path: {BYSTANDER}}}]}}\n"
+        );
+        let ordeal = Ordeal::begin(house, &users);
+        let mut guests: Vec<Guest> = Vec::new();
+        for number in 0..GUESSES {
+            let pass = format!("guess{number}");
+            let guess = Credentials { pass: &pass, ..BOB };
+            let authorization = guess.basic();
+            let mut guest = Guest::new(ordeal.rig.address(), "cam");
+            let request = format!(
+                "DESCRIBE rtsp://h/cam RTSP/1.0\r\nCSeq: 1\r\nAuthorization: {authorization}\r\n\r\n"
+            );
+            guest.connection.send(request.as_bytes()).unwrap();
+            guests.push(guest);
+        }
+        // Every other one does not wait for its answer.
+        for guest in guests.into_iter().step_by(2) {
+            let mut connection = guest.connection;
+            drop(
+                connection
+                    .next_response()
+                    .map(|answer| assert_eq!(answer.status, 401)),
+            );
+        }
+        ordeal.rig.wait_counters("the guesses", |snapshot| {
+            let of = |reason| snapshot.refusals.of(reason);
+            let failed = of(RefusalReason::AuthenticationFailed);
+            let cut = of(RefusalReason::TooManyFailures);
+            (failed + cut == GUESSES && failed >= FAILURES_MAX as u64).then_some(())
+        });
+        let refused = ordeal.refused();
+        assert!(refused.len() <= 3, "{refused:?}");
+        ordeal.finish();
     }
 }
 

@@ -22,7 +22,7 @@
 //! | a parameter set with absurd sizes, 32 leading zeros, or cut short | `requests`: 400 (and the parsers' own tests and fuzz targets) |
 //! | a flood of connections, of names, of refused requests | `floods`, `requests`; idle sessions by address: `admission` |
 //! | two publishers on two shards in the same moment | `succession`: exactly one is left, with `overridePublisher` and without |
-//! | wrong passwords, many at once | `authentication`: answered late, and so many by address; nobody else waits |
+//! | wrong passwords, many at once | `authentication`: answered late, so many by address; a bystander loses nothing, nobody waits for a hash |
 //! | readers that take a byte per second, or nothing | `slow_readers`: skip to a key frame, then closed by policy; `floods`: bounded memory |
 //!
 //! In each of these (an `Ordeal`): no panic, a bystander's stream without loss, refusals counted under their reasons and

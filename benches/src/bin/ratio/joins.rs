@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5)]
     turns: usize,
     /// How long each run is measured
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 6)]
     seconds: u64,
     /// Exit with status 1 when the stream's 99th percentile is above so many times that without joins
     #[arg(long)]

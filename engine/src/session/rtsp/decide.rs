@@ -80,9 +80,11 @@ impl<T: Transport> Connection<T> {
             }
             Denied::TooManyFailures => return Flow::Cut(too_many_failures()),
         };
-        match (self.respond(&response).await, denied) {
-            (Flow::Continue, Denied::Failed) => Flow::Close(authentication_failed()),
-            (flow, _) => flow,
+        let flow = self.respond(&response).await;
+        match denied {
+            // Also if its peer has not waited for the answer.
+            Denied::Failed => Flow::Close(authentication_failed()),
+            _ => flow,
         }
     }
 
