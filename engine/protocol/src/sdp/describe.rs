@@ -80,7 +80,7 @@ fn fmtp(track: &TrackDescription) -> Option<String> {
     if unsaid.is_empty() {
         announced.map(str::to_owned)
     } else {
-        Some(with_parameters(text, &unsaid))
+        Some(with_parameters(text, &unsaid)).filter(|fmtp| !fmtp.is_empty())
     }
 }
 
@@ -96,7 +96,8 @@ fn with_parameters(fmtp: &str, own: &FormatParameters) -> String {
         .filter(|parameter| !parameter.is_empty())
         .filter(|parameter| own.iter().all(|(name, _)| *name != key_of(parameter)))
         .map(str::to_owned);
-    let written = own.iter().map(|(name, value)| format!("{name}={value}"));
+    let written = own.iter().filter(|(_, value)| !value.is_empty());
+    let written = written.map(|(name, value)| format!("{name}={value}"));
     kept.chain(written).collect::<Vec<_>>().join("; ")
 }
 
@@ -193,6 +194,46 @@ mod tests {
             ),
         ] {
             let text = format!("m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n{announced}");
+            let text = describe(&tracks(&parse(text.as_bytes()).unwrap()).unwrap(), &ORIGIN);
+            assert!(
+                text.contains(&format!("a=fmtp:96 {described}\r\n")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn sets_that_trip_readers_up_are_not_described() {
+        for (rtpmap, announced, described) in [
+            (
+                "H264",
+                "packetization-mode=1;sprop-parameter-sets=;x",
+                "x; packetization-mode=1",
+            ),
+            (
+                "H264",
+                "packetization-mode=1;SPROP-parameter-sets=,",
+                "packetization-mode=1",
+            ),
+            (
+                "H264",
+                "sprop-parameter-sets=!,AAAA",
+                "packetization-mode=1",
+            ),
+            (
+                "H264",
+                "packetization-mode=1;sprop-parameter-sets=AAAAAWdCwB4=,aM4G4g==,",
+                "packetization-mode=1; profile-level-id=42C01E; sprop-parameter-sets=Z0LAHg==,aM4G4g==",
+            ),
+            (
+                "H265",
+                "sprop-vps=AAAAAUABDAE;sprop-sps=%;x=y",
+                "x=y; sprop-vps=QAEMAQ==",
+            ),
+        ] {
+            let text = format!(
+                "m=video 0 RTP/AVP 96\na=rtpmap:96 {rtpmap}/90000\na=fmtp:96 {announced}\n"
+            );
             let text = describe(&tracks(&parse(text.as_bytes()).unwrap()).unwrap(), &ORIGIN);
             assert!(
                 text.contains(&format!("a=fmtp:96 {described}\r\n")),

@@ -25,6 +25,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
+/// The format parameters that list parameter sets (RFC 6184 §8.1, RFC 7798 §7.1).
+const SET_PARAMETERS: [&str; 4] = [
+    "sprop-parameter-sets",
+    "sprop-vps",
+    "sprop-sps",
+    "sprop-pps",
+];
+
 /// Format parameters by name, in the order in which they are written.
 pub(super) type FormatParameters = Vec<(&'static str, String)>;
 
@@ -74,9 +82,14 @@ impl Codec {
     }
 
     /// The format parameters that readers have to be told and `fmtp` does not say: all of the codec's own
-    /// where it says another codec, else a mode that was raised.
+    /// where it says another codec, or sets that trip readers up; else a mode that was raised. One that is
+    /// empty is to be left out.
     pub(super) fn unsaid_parameters(&self, encoding: &str, fmtp: &str) -> FormatParameters {
-        if Self::from_encoding(encoding, fmtp) != *self {
+        let lists = SET_PARAMETERS
+            .iter()
+            .filter_map(|name| parameter(fmtp, name));
+        let is_plain = !self.has_parameter_sets() || lists.into_iter().all(is_plain_list);
+        if !is_plain || Self::from_encoding(encoding, fmtp) != *self {
             return self.format_parameters();
         }
         match self {
@@ -90,7 +103,11 @@ impl Codec {
         }
     }
 
-    /// The format parameters that say what the codec holds, where it holds any.
+    const fn has_parameter_sets(&self) -> bool {
+        matches!(self, Self::H264 { .. } | Self::H265 { .. })
+    }
+
+    /// The format parameters that say what the codec holds, where it can hold any.
     fn format_parameters(&self) -> FormatParameters {
         match self {
             Self::H264 {
@@ -100,14 +117,20 @@ impl Codec {
             } => h264_parameters(sps, pps, *packetization_mode),
             Self::H265 { vps, sps, pps } => {
                 let lists = [("sprop-vps", vps), ("sprop-sps", sps), ("sprop-pps", pps)];
-                let written = lists.into_iter().filter(|(_, sets)| !sets.is_empty());
-                written
-                    .map(|(name, sets)| (name, encode_sets(sets)))
-                    .collect()
+                let written = lists.map(|(name, sets)| (name, encode_sets(sets)));
+                written.into()
             }
             _ => FormatParameters::new(),
         }
     }
+}
+
+/// Whether a list of parameter sets is such as RFC 6184 §8.1 wants it: base64 throughout, without start
+/// codes and empty places. Players refuse a description over less.
+fn is_plain_list(list: &str) -> bool {
+    let is_set = |set: Vec<u8>| set.first().is_some_and(|header| *header != 0);
+    list.split(',')
+        .all(|set| BASE64.decode(set.trim()).is_ok_and(is_set))
 }
 
 /// G.726 by its rate in kbit/s, which is eight times the bits of a sample (RFC 3551 §4.5.4).
@@ -151,9 +174,7 @@ fn h264_parameters(sps: &[Bytes], pps: &[Bytes], packetization_mode: u8) -> Form
         parameters.push(("profile-level-id", id));
     }
     let sets: Vec<Bytes> = sps.iter().chain(pps).cloned().collect();
-    if !sets.is_empty() {
-        parameters.push(("sprop-parameter-sets", encode_sets(&sets)));
-    }
+    parameters.push(("sprop-parameter-sets", encode_sets(&sets)));
     parameters
 }
 
