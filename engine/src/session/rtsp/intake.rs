@@ -165,7 +165,8 @@ struct Work {
     reports: ReportWay,
 }
 
-/// Where a publisher hears what of its tracks has arrived.
+/// Where a publisher hears what of its tracks has arrived. Over the connection nothing is lost that it would have to hear
+/// of, and one that never reads there would be stalled by reports in the end.
 struct ReportWay {
     ports: Rc<DatagramPorts>,
     /// Track and port of control packets.

@@ -4,11 +4,9 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use shardcast_platform::Slab;
-use shardcast_protocol::container::rtp::framing::frame_header;
 use shardcast_protocol::rtsp::{
-    Parsed, Question, Request, Response, ServerSession, StatusCode, Step, TransportKind,
+    Parsed, Question, Request, Response, ServerSession, StatusCode, Step,
 };
 
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
@@ -111,12 +109,6 @@ pub(super) fn watch_batch(shard: &Shard, desk: &Desk, timer: &Rc<dyn Coalesced>)
     }
 }
 
-/// A packet in its wire frame.
-fn framed(channel: u8, packet: &[u8]) -> Option<Bytes> {
-    let len = u16::try_from(packet.len()).ok()?;
-    Some([&frame_header(channel, len), packet].concat().into())
-}
-
 impl<T: Transport> Connection<T> {
     /// Reads media until the publisher pauses, tears down or is lost. The path is free before the peer is told anything.
     pub(super) async fn record(&mut self, start: Box<PublisherStart>) -> Result<(), SessionEnd> {
@@ -168,28 +160,7 @@ impl<T: Transport> Connection<T> {
             let now = shardcast_platform::now();
             chunk.note(bytes, now);
             desk.record.inbound_bytes.add(bytes as u64);
-            self.report_reception(desk, now).await?;
         }
-    }
-
-    /// Tells the publisher what of its tracks has arrived, when that is due: between two reads, so without a timer. Of
-    /// datagrams their intake tells.
-    async fn report_reception(&mut self, desk: &Desk, now: Instant) -> Result<(), Stop> {
-        if self.transport_kind() == TransportKind::Udp {
-            return Ok(());
-        }
-        for (track, report) in desk.poll_receiver_reports(now) {
-            let mut setups = self.server.setups().iter();
-            let channels = setups
-                .find(|setup| setup.track == track)
-                .and_then(|setup| setup.transport.interleaved());
-            let framed = channels.and_then(|pair| framed(pair.rtcp, &report));
-            if let Some(message) = framed {
-                let written = write_message(&mut self.transport, message, &self.session);
-                written.await.map_err(Stop::Over)?;
-            }
-        }
-        Ok(())
     }
 
     /// Takes all whole frames from the slab; a request in between comes back.
