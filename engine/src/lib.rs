@@ -8,6 +8,7 @@
 
 pub mod admit;
 mod doors;
+mod drops;
 pub mod egress;
 pub mod event;
 pub mod fanout;

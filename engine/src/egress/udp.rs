@@ -92,6 +92,13 @@ impl DatagramQueue {
         self.burst_datagrams
     }
 
+    /// Whether something is here that has not left.
+    #[must_use]
+    pub fn has_more(&self, log: &Log) -> bool {
+        let is_behind = |at: Position| at.entry < log.head();
+        self.has_runs() || self.cursor.position().is_some_and(is_behind)
+    }
+
     /// Whether something of the batch is still to leave.
     #[must_use]
     pub fn has_runs(&self) -> bool {

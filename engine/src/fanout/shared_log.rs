@@ -14,6 +14,7 @@ pub struct ReaderSeat {
     /// Wakes the reader's writer.
     pub wake: Notify,
     index: Cell<usize>,
+    is_quiet: Cell<bool>,
 }
 
 /// A reader for whom the datagram image is built, until it is dropped.
@@ -32,6 +33,8 @@ pub struct SharedLog {
     /// The log. Never borrowed across an await.
     pub log: Guarded<Log>,
     readers: RefCell<Vec<Rc<ReaderSeat>>>,
+    /// Readers that are not woken: others send to them.
+    quiet: Cell<usize>,
     /// Who is woken next, and how many still have to be.
     round: Cell<Round>,
     /// Whether the log stands in the wake queue.
@@ -52,6 +55,7 @@ impl SharedLog {
         Rc::new(Self {
             log: Guarded::new(log, poison),
             readers,
+            quiet: Cell::new(0),
             round,
             queued,
         })
@@ -67,6 +71,15 @@ impl SharedLog {
         seat
     }
 
+    /// Seats a reader that is not woken when there is news, because others send to it.
+    #[must_use]
+    pub fn quiet_seat(&self) -> Rc<ReaderSeat> {
+        self.quiet.set(self.quiet.get() + 1);
+        let seat = ReaderSeat::default();
+        seat.is_quiet.set(true);
+        Rc::new(seat)
+    }
+
     /// A reader of datagrams has come; a packet takes at most so many bytes.
     #[must_use]
     pub fn join_datagrams(self: &Rc<Self>, packet_bytes_max: usize) -> DatagramSeat {
@@ -76,6 +89,9 @@ impl SharedLog {
 
     /// Ends a reader's seat.
     pub fn leave(&self, seat: &Rc<ReaderSeat>) {
+        if seat.is_quiet.replace(false) {
+            return self.quiet.set(self.quiet.get() - 1);
+        }
         let mut readers = self.readers.borrow_mut();
         let index = seat.index.get();
         if readers
@@ -94,7 +110,7 @@ impl SharedLog {
     /// Readers on this shard.
     #[must_use]
     pub fn readers(&self) -> usize {
-        self.readers.borrow().len()
+        self.readers.borrow().len() + self.quiet.get()
     }
 
     /// Begins a round: every reader is to be woken once more. Each round begins one reader further on, so that none is

@@ -29,8 +29,9 @@ use shardcast_runtime::{DoorSeat, Guarded, Mark, ShardContext, ShardId, Stage};
 pub use addresses::{IdleSeat, IdleSessions};
 pub use coalesce::{CoalesceTimer, Coalesced};
 pub use datagrams::{
-    DatagramDirectory, DatagramInbox, DatagramPeer, DatagramPorts, DatagramSeed, DatagramTaker,
-    ForwardedDatagram, Pacer, PeerSeat,
+    DatagramDirectory, DatagramFeed, DatagramFeeds, DatagramInbox, DatagramPeer, DatagramPorts,
+    DatagramSeed, DatagramTaker, DatagramWay, FedEnd, FedReader, FedSeat, ForwardedDatagram, Pacer,
+    PeerSeat,
 };
 pub use media_link::MediaLink;
 pub use messages::{
@@ -70,6 +71,8 @@ pub struct Shard {
     pub sessions: Sessions,
     /// RTP and RTCP in datagrams, where UDP is switched on.
     pub datagrams: Option<Rc<DatagramPorts>>,
+    /// The readers that are sent datagrams, by stream.
+    pub feeds: DatagramFeeds,
     /// Those who wait to send the next burst of datagrams.
     pub bursts: Pacer,
     /// The groups that readers here were told of.
@@ -115,6 +118,7 @@ impl Shard {
             coalesce: CoalesceTimer::new(config.fanout.coalesce),
             sessions: Sessions::default(),
             datagrams,
+            feeds: DatagramFeeds::default(),
             bursts: Pacer::default(),
             multicast: MulticastGroups::default(),
             hash_questions: HashQuestions::default(),

@@ -1,37 +1,34 @@
-//! The writing half of a reader over UDP: answers go over the connection, media in datagrams to the ports that the reader
-//! has named, at the address of its connection and nowhere else.
+//! A reader over UDP: its stream's feed sends it datagrams at the ports that it has named, at the address of its connection
+//! and nowhere else; its own task writes answers over the connection.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use shardcast_platform::now;
-use shardcast_protocol::rtsp::{Lower, ServerSession};
-use shardcast_runtime::local::Notify;
+use shardcast_protocol::rtsp::{Lower, RtpInfo};
 use smallvec::SmallVec;
 
+use super::connection::Connection;
+use super::play::ReaderStart;
 use super::reported::ReportedLosses;
+use super::rtp_info::rtp_infos;
 use super::writer::{Writer, WriterEnd};
-use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_run};
+use crate::egress::{DatagramQueue, GOODBYE_AFTER, first_sequence};
 use crate::event::SessionEnd;
-use crate::fanout::{DatagramRun, DatagramSeat, SharedLog};
-use crate::session::transport::Sink;
-use crate::shard::{DatagramPeer, DatagramPorts, DatagramTaker, PeerSeat, SessionHandle, Shard};
+use crate::fanout::{Cursor, Log, Position};
+use crate::session::transport::{Sink, Transport};
+use crate::shard::{
+    DatagramPeer, DatagramTaker, DatagramWay, FedEnd, FedReader, FedSeat, PeerSeat, SessionHandle,
+};
 use crate::stream::TrackBase;
 
-/// Where a reader's datagrams go, and who hears what it answers.
-pub(super) struct DatagramWay {
-    ports: Rc<DatagramPorts>,
-    /// RTP and RTCP of each track that was set up.
-    tracks: SmallVec<[Option<(SocketAddr, SocketAddr)>; 2]>,
-    /// Our address as the reader knows it.
-    from: Option<IpAddr>,
+/// A reader's datagrams: who sends them, and who hears what it answers.
+pub(super) struct DatagramReader {
+    fed: FedSeat,
     /// Its connection alone tells such a reader of the end.
     ends_hard_at_goodbye: bool,
-    turn: Rc<Notify>,
-    _datagrams: DatagramSeat,
     /// Its reports are heard as long as it plays.
-    _seats: Vec<PeerSeat>,
+    _reports: Vec<PeerSeat>,
 }
 
 /// Hears a reader's control packets: they are its signs of life.
@@ -48,81 +45,85 @@ impl DatagramTaker for ReaderReports {
     }
 }
 
-impl DatagramWay {
-    /// The way to a reader's ports; nothing where UDP is switched off.
-    pub(super) fn open(
-        shard: &Shard,
-        session: &Rc<SessionHandle>,
+impl<T: Transport> Connection<T> {
+    /// Has the reader's datagrams sent from its cursor on, and says where each track begins; nothing where UDP is switched
+    /// off.
+    pub(super) fn begin_datagrams(
+        &self,
+        start: &ReaderStart,
         losses: &Rc<ReportedLosses>,
-        server: &ServerSession,
+    ) -> Option<(DatagramReader, Vec<RtpInfo>)> {
+        let (subscription, described) = (&start.subscription, &start.described);
+        let (way, reports) = self.datagram_way(described.info.tracks().len(), losses)?;
+        let (entry, log) = (&subscription.entry, &subscription.log);
+        let feed = self.shard.datagram_feed(entry, described.generation, log);
+        let (queue, infos) = {
+            let log = log.log.borrow();
+            let cursor = Cursor::new(&log, start.start, start.policy, now());
+            let infos = datagram_infos(&log, &described.begin, cursor.position());
+            let queue = DatagramQueue::new(cursor, way.is_set_up(), described.begin.clone());
+            (queue, infos)
+        };
+        let (begin, record) = (described.begin.clone(), losses.record.clone());
+        let reader = FedReader::new(queue, way, begin, record, subscription.seat.clone());
+        let reader = DatagramReader {
+            fed: feed.add(reader),
+            ends_hard_at_goodbye: self.server.ends_hard_at_goodbye(),
+            _reports: reports,
+        };
+        Some((reader, infos))
+    }
+
+    /// The ports that the reader has named, at its connection's address, and the seats that hear it there.
+    fn datagram_way(
+        &self,
         tracks: usize,
-        from: Option<IpAddr>,
-        log: &Rc<SharedLog>,
-    ) -> Option<Self> {
-        let ports = shard.datagrams.clone()?;
+        losses: &Rc<ReportedLosses>,
+    ) -> Option<(DatagramWay, Vec<PeerSeat>)> {
+        let ports = self.shard.datagrams.clone()?;
         let reports: Rc<dyn DatagramTaker> = Rc::new(ReaderReports {
-            session: session.clone(),
+            session: self.session.clone(),
             losses: losses.clone(),
         });
         let mut ways = SmallVec::from_elem(None, tracks);
         let mut seats = Vec::new();
-        for setup in server.setups() {
+        for setup in self.server.setups() {
             let (Lower::Udp(pair), Ok(track)) = (setup.transport, u8::try_from(setup.track)) else {
                 continue;
             };
-            let at = |port| SocketAddr::new(session.peer.ip(), port);
+            let at = |port| SocketAddr::new(self.session.peer.ip(), port);
             if let Some(way) = ways.get_mut(setup.track) {
                 *way = Some((at(pair.rtp), at(pair.rtcp)));
             }
             for (port, is_rtcp) in [(pair.rtp, false), (pair.rtcp, true)] {
                 let address = at(port);
                 let peer = DatagramPeer { address, is_rtcp };
+                let shard = &self.shard;
                 seats.extend(shard.expect_datagrams(peer, track, reports.clone()));
             }
         }
-        Some(Self {
+        let way = DatagramWay {
             ports,
             tracks: ways,
-            from,
-            ends_hard_at_goodbye: server.ends_hard_at_goodbye(),
-            turn: Rc::default(),
-            _datagrams: log.join_datagrams(shard.server.config.load().rtsp.udp_payload_bytes_max),
-            _seats: seats,
-        })
-    }
-
-    /// Which tracks were set up.
-    pub(super) fn is_set_up(&self) -> impl Iterator<Item = bool> + '_ {
-        self.tracks.iter().map(Option::is_some)
-    }
-
-    /// Sends what the socket takes; the number of bytes.
-    fn send(&self, run: &DatagramRun) -> io::Result<usize> {
-        let Some(Some((rtp, rtcp))) = self.tracks.get(usize::from(run.track)) else {
-            return Ok(run.bytes.len());
+            from: self.transport.local_ip(),
         };
-        let to = if run.is_rtcp { rtcp } else { rtp };
-        self.ports.send(run, *to, self.from)
-    }
-
-    /// Tells the reader that the stream has ended (RFC 3550, section 6.6). It may be lost; the connection says it again.
-    fn send_goodbye(&self, begin: &[TrackBase]) {
-        for (track, base) in (0u8..).zip(begin) {
-            if let Some(run) = goodbye_run(track, base.ssrc) {
-                let _may_be_lost = self.send(&run);
-            }
-        }
+        Some((way, seats))
     }
 }
 
+/// As for any reader, but that the datagram image has numbers of its own.
+fn datagram_infos(log: &Log, begin: &[TrackBase], position: Option<Position>) -> Vec<RtpInfo> {
+    let mut infos = rtp_infos(log, begin, position, now());
+    for info in &mut infos {
+        let first = position.and_then(|position| first_sequence(log, position, info.track));
+        info.seq = first.map(|sequence| sequence.0);
+    }
+    infos
+}
+
 impl<S: Sink> Writer<S> {
-    /// Sends until the reader stops, the stream is delivered, or the connection fails.
-    pub(super) async fn send_datagrams(
-        &mut self,
-        mut queue: DatagramQueue,
-        way: DatagramWay,
-        begin: &[TrackBase],
-    ) -> WriterEnd {
+    /// Writes answers until the reader stops, has been sent the whole stream, or may not stay.
+    pub(super) async fn follow_feed(&mut self, reader: &DatagramReader) -> WriterEnd {
         loop {
             if let Err(end) = self.write_answers().await {
                 return self.fail(end);
@@ -130,59 +131,19 @@ impl<S: Sink> Writer<S> {
             if self.play.stop.get() && !self.play.has_answers() {
                 return WriterEnd::Stopped;
             }
-            match self.fill_datagrams(&mut queue) {
-                Fill::Ready => self.send_burst(&mut queue, &way).await,
-                Fill::Empty => self.play.subscription.seat.wake.notified().await,
-                Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
-                Fill::Ended(reason) => {
+            match reader.fed.ended() {
+                None => self.play.subscription.seat.wake.notified().await,
+                Some(FedEnd::TooSlow(reason)) => return self.fail(SessionEnd::TooSlow(reason)),
+                Some(FedEnd::Stream(reason)) => {
                     if let Some(end) = self.serve_for(GOODBYE_AFTER).await {
                         return end;
                     }
-                    if !way.ends_hard_at_goodbye {
-                        way.send_goodbye(begin);
+                    if !reader.ends_hard_at_goodbye {
+                        reader.fed.send_goodbye();
                     }
                     return self.part(reason).await;
                 }
             }
-        }
-    }
-
-    fn fill_datagrams(&mut self, queue: &mut DatagramQueue) -> Fill {
-        if self.play.stop.get() {
-            return Fill::Empty;
-        }
-        let now = now();
-        let subscription = &self.play.subscription;
-        let log = subscription.log.log.borrow();
-        let fill = queue.fill(&log, now);
-        let (shard, path) = (&subscription.shard, &subscription.entry.name);
-        shard.note_oversized(path, &log);
-        drop(log);
-        self.play.record.packets.set(queue.packets_taken());
-        self.note_drop(queue.poll_drop(), now);
-        fill
-    }
-
-    /// Sends a burst, and waits until the next one may leave. A reader that cannot be reached is sent to all the same: its
-    /// connection and its reports say whether it lives.
-    async fn send_burst(&self, queue: &mut DatagramQueue, way: &DatagramWay) {
-        let mut left = queue.burst_datagrams();
-        while let Some(mut run) = queue.pop_run(left) {
-            left = left.saturating_sub(run.datagrams());
-            let sent = way.send(&run).unwrap_or(run.bytes.len());
-            self.play.record.outbound_bytes.add(sent as u64);
-            if sent < run.bytes.len() {
-                let _sent = run.split_front(sent / run.datagram_bytes.max(1));
-                queue.push_back(run);
-                return way.ports.room(&way.turn).await;
-            }
-            if left == 0 {
-                break;
-            }
-        }
-        if queue.has_runs() {
-            let shard = &self.play.subscription.shard;
-            shard.bursts.wait(&way.turn).await;
         }
     }
 }

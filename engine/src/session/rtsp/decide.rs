@@ -204,7 +204,9 @@ impl<T: Transport> Connection<T> {
         if self.shard.datagrams.is_none() && self.transport_kind() == TransportKind::Udp {
             return Err(StatusCode::UNSUPPORTED_TRANSPORT.into());
         }
-        let start = ReaderStart::attach(&self.shard, &self.session, entry, described).await;
+        let is_fed = self.transport_kind() == TransportKind::Udp;
+        let (shard, session) = (&self.shard, &self.session);
+        let start = ReaderStart::attach(shard, session, entry, described, is_fed).await;
         let start = start.map_err(status_of)?;
         Ok(Decided::Flow(Flow::Play(Box::new(start))))
     }

@@ -16,11 +16,10 @@ use shardcast_protocol::rtsp::{
 use shardcast_runtime::local::{Notify, Receiver, oneshot};
 
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
-use super::datagrams::DatagramWay;
 use super::reported::ReportedLosses;
 use super::rtp_info::rtp_infos;
 use super::writer::{Media, Play, WriterEnd, spawn_writer};
-use crate::egress::{DatagramQueue, TcpQueue, first_sequence};
+use crate::egress::TcpQueue;
 use crate::event::SessionEnd;
 use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
 use crate::path::PathEntry;
@@ -38,10 +37,10 @@ const ANSWERS_MAX: usize = 16;
 
 /// A reader that its path's owner has admitted.
 pub(super) struct ReaderStart {
-    subscription: Subscription,
-    described: Described,
-    policy: SlowReaderPolicy,
-    start: Start,
+    pub(super) subscription: Subscription,
+    pub(super) described: Described,
+    pub(super) policy: SlowReaderPolicy,
+    pub(super) start: Start,
     config: Arc<Config>,
 }
 
@@ -64,12 +63,13 @@ impl Drop for Subscription {
 }
 
 impl ReaderStart {
-    /// Asks the path's owner for the stream.
+    /// Asks the path's owner for the stream. Who is sent datagrams is not woken by the log: its feed is.
     pub(super) async fn attach(
         shard: &Rc<Shard>,
         session: &Rc<SessionHandle>,
         entry: &Arc<PathEntry>,
         described: &Described,
+        is_fed: bool,
     ) -> Result<Self, Refusal> {
         let config = shard.server.config.load_full();
         let log = shard.attach(entry, session.id, described).await?;
@@ -82,7 +82,7 @@ impl ReaderStart {
             session: session.clone(),
             entry: entry.clone(),
             described: described.clone(),
-            seat: log.seat(),
+            seat: if is_fed { log.quiet_seat() } else { log.seat() },
             log,
         };
         Ok(Self {
@@ -104,7 +104,7 @@ impl<T: Transport> Connection<T> {
         self.bound_kernel_queue(&start);
         let (play, media) = self.begin_play(*start);
         let phase = match &media {
-            Media::Datagrams(..) => Phase::PlayingDatagrams,
+            Media::Datagrams(_) => Phase::PlayingDatagrams,
             Media::Interleaved(_) | Media::Group(_) => Phase::Playing,
         };
         self.session.enter(phase, shardcast_platform::now());
@@ -226,52 +226,23 @@ impl<T: Transport> Connection<T> {
             let infos = rtp_infos(&log.log.borrow(), begin, None, now);
             return (Media::Group(group.clone()), infos);
         }
-        let way = self.open_datagrams(described, log, losses);
+        if self.transport_kind() == TransportKind::Udp
+            && let Some((reader, infos)) = self.begin_datagrams(start, losses)
+        {
+            return (Media::Datagrams(Box::new(reader)), infos);
+        }
         let mut log = log.log.borrow_mut();
         let cursor = Cursor::new(&log, start.start, *policy, now);
-        let position = cursor.position();
-        let mut infos = rtp_infos(&log, begin, position, now);
-        let Some(way) = way else {
-            let channels = self.channel_map(described.info.tracks().len());
-            let queue = TcpQueue::new(&mut log, cursor, channels, begin.clone());
-            return (Media::Interleaved(queue), infos);
-        };
-        for info in &mut infos {
-            let first = position.and_then(|position| first_sequence(&log, position, info.track));
-            info.seq = first.map(|sequence| sequence.0);
-        }
-        let queue = DatagramQueue::new(cursor, way.is_set_up(), begin.clone());
-        let media = Media::Datagrams(Box::new(queue), Box::new(way), begin.clone());
-        (media, infos)
+        let infos = rtp_infos(&log, begin, cursor.position(), now);
+        let channels = self.channel_map(described.info.tracks().len());
+        let queue = TcpQueue::new(&mut log, cursor, channels, begin.clone());
+        (Media::Interleaved(queue), infos)
     }
 
     /// How the tracks that were set up travel: all alike.
     pub(super) fn transport_kind(&self) -> TransportKind {
         let first = self.server.setups().first();
         first.map_or(TransportKind::Tcp, |setup| setup.transport.kind())
-    }
-
-    /// The way of a reader that has chosen UDP.
-    fn open_datagrams(
-        &self,
-        described: &Described,
-        log: &Rc<SharedLog>,
-        losses: &Rc<ReportedLosses>,
-    ) -> Option<DatagramWay> {
-        if self.transport_kind() != TransportKind::Udp {
-            return None;
-        }
-        let from = self.transport.local_ip();
-        let tracks = described.info.tracks().len();
-        DatagramWay::open(
-            &self.shard,
-            &self.session,
-            losses,
-            &self.server,
-            tracks,
-            from,
-            log,
-        )
     }
 
     fn channel_map(&self, tracks: usize) -> ChannelMap {

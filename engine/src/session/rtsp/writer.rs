@@ -10,25 +10,23 @@ use bytes::Bytes;
 use shardcast_platform::{Gather, Slice, sleep_until};
 use shardcast_runtime::local::{Notify, Sender, race};
 
-use super::datagrams::DatagramWay;
+use super::datagrams::DatagramReader;
 use super::play::Subscription;
 use super::reported::ReportedLosses;
-use crate::egress::{DatagramQueue, Fill, TcpQueue};
+use crate::drops::ReaderDrops;
+use crate::egress::{Fill, TcpQueue};
 use crate::event::{Event, SessionEnd};
-use crate::fanout::{Drop as Dropped, EndReason};
+use crate::fanout::EndReason;
 use crate::record::SessionRecord;
 use crate::session::transport::Sink;
 use crate::session::writing::write_fully;
 use crate::shard::{MulticastGroup, SessionHandle, Shard};
-use crate::stream::TrackBase;
 use crate::supervise::{STAGE_WRITE, session_mark};
 
 /// How long a connection is left to a reader of datagrams that has been told of the end: GStreamer (1.22) has up to 2 s of
 /// packets in its own buffer, opens another connection when this one ends before it has played them, and asks in vain to
 /// pause there.
 const PARTING: Duration = Duration::from_secs(5);
-/// Drops of one reader are told at most so often.
-const DROP_SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the two tasks of a reader share.
 pub(super) struct Play {
@@ -76,14 +74,12 @@ pub(super) fn spawn_writer<S: Sink>(
     let mut writer = Box::new(Writer {
         play: play.clone(),
         sink,
-        drops: DropSummary::default(),
+        drops: ReaderDrops::default(),
     });
     let write = async move {
         let end = match media {
             Media::Interleaved(queue) => writer.write_media(queue).await,
-            Media::Datagrams(queue, way, begin) => {
-                Box::pin(writer.send_datagrams(*queue, *way, &begin)).await
-            }
+            Media::Datagrams(reader) => Box::pin(writer.follow_feed(&reader)).await,
             Media::Group(group) => {
                 let end = Box::pin(writer.follow_group()).await;
                 drop(group);
@@ -110,8 +106,8 @@ pub(super) fn spawn_writer<S: Sink>(
 pub(super) enum Media {
     /// Between the messages of the connection.
     Interleaved(TcpQueue),
-    /// In datagrams; with where its tracks began.
-    Datagrams(Box<DatagramQueue>, Box<DatagramWay>, Arc<[TrackBase]>),
+    /// In datagrams, by the stream's feed.
+    Datagrams(Box<DatagramReader>),
     /// In datagrams to a group, by somebody else.
     Group(Rc<MulticastGroup>),
 }
@@ -120,7 +116,7 @@ pub(super) enum Media {
 pub(super) struct Writer<S> {
     pub(super) play: Rc<Play>,
     sink: S,
-    drops: DropSummary,
+    drops: ReaderDrops,
 }
 
 impl<S: Sink> Writer<S> {
@@ -243,29 +239,10 @@ impl<S: Sink> Writer<S> {
         let log = &play.subscription.log.log;
         let fill = queue.fill(&log.borrow(), gather, now);
         play.record.packets.set(queue.packets_taken());
-        self.note_drop(queue.poll_drop(), now);
+        let (shard, path) = (&play.subscription.shard, &play.subscription.entry.name);
+        let (dropped, events) = (queue.poll_drop(), &shard.server.events);
+        self.drops.note(dropped, now, &play.record, path, events);
         fill
-    }
-
-    /// Counts what the reader was not given, and tells of it now and then.
-    pub(super) fn note_drop(&mut self, dropped: Option<Dropped>, now: Instant) {
-        let play = &*self.play;
-        if let Some(dropped) = dropped {
-            play.record.dropped_bytes.add(dropped.bytes);
-            play.record.drops.add(1);
-            self.drops.add(dropped);
-        }
-        if let Some((dropped, times)) = self.drops.poll(now) {
-            let (session, path) = (play.session.id, play.subscription.entry.name.clone());
-            let event = Event::ReaderDropped {
-                session,
-                path,
-                reason: dropped.reason,
-                bytes: dropped.bytes,
-                times,
-            };
-            play.subscription.shard.server.events.publish(&event);
-        }
     }
 }
 
@@ -285,30 +262,5 @@ impl Play {
                 unreachable!("a write has room for all answers that may wait");
             }
         }
-    }
-}
-
-/// The drops of a reader since they were last told.
-#[derive(Default)]
-struct DropSummary {
-    dropped: Option<Dropped>,
-    times: u64,
-    last_told: Option<Instant>,
-}
-
-impl DropSummary {
-    fn add(&mut self, dropped: Dropped) {
-        let bytes = self.dropped.map_or(0, |before| before.bytes) + dropped.bytes;
-        self.dropped = Some(Dropped { bytes, ..dropped });
-        self.times += 1;
-    }
-
-    fn poll(&mut self, now: Instant) -> Option<(Dropped, u64)> {
-        let is_due = self
-            .last_told
-            .is_none_or(|told| now.saturating_duration_since(told) >= DROP_SUMMARY_INTERVAL);
-        let dropped = self.dropped.take_if(|_| is_due)?;
-        self.last_told = Some(now);
-        Some((dropped, std::mem::take(&mut self.times)))
     }
 }

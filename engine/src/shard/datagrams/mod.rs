@@ -5,12 +5,14 @@
 //! shard. A datagram that arrives elsewhere goes there by ring; one of a peer that nobody expects is counted and forgotten.
 
 mod directory;
+mod feed;
 mod forward;
 mod inbox;
 mod pacer;
 mod ports;
 
 pub use directory::{DatagramDirectory, DatagramPeer};
+pub use feed::{DatagramFeed, DatagramFeeds, DatagramWay, FedEnd, FedReader, FedSeat};
 pub use forward::ForwardedDatagram;
 pub use inbox::DatagramInbox;
 pub use pacer::Pacer;

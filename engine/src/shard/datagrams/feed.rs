@@ -1,0 +1,322 @@
+//! One task per stream and shard sends datagrams to all readers of the stream, one reader after the other: a send waits for
+//! nobody, so a task per reader would be a wake-up per reader and batch for nothing.
+//!
+//! A reader that finds the socket full is tried again when there is room, and those after it wait with it. What a large
+//! batch leaves over goes in the next round, a millisecond later.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Instant;
+
+use shardcast_runtime::local::Notify;
+use smallvec::SmallVec;
+
+use super::ports::DatagramPorts;
+use crate::drops::ReaderDrops;
+use crate::egress::{DatagramQueue, Fill, goodbye_run};
+use crate::fanout::{DatagramRun, DatagramSeat, DropReason, EndReason, ReaderSeat, SharedLog};
+use crate::path::{PathEntry, PathId};
+use crate::record::SessionRecord;
+use crate::shard::Shard;
+use crate::stream::{Generation, TrackBase};
+use crate::supervise::STAGE_DATAGRAMS;
+
+/// Readers that are sent a burst before the shard's other tasks have a turn: about a millisecond's work.
+const READERS_PER_TURN: usize = 128;
+
+/// The feeds of a shard. Bounded by the streams with readers here.
+#[derive(Debug, Default)]
+pub struct DatagramFeeds(RefCell<HashMap<(PathId, Generation), Weak<DatagramFeed>>>);
+
+/// The readers of one stream's datagrams on this shard.
+#[derive(Debug)]
+pub struct DatagramFeed {
+    entry: Arc<PathEntry>,
+    log: Rc<SharedLog>,
+    /// Among those whom the log wakes.
+    seat: Rc<ReaderSeat>,
+    readers: RefCell<Vec<Rc<FedReader>>>,
+    /// Which reader is served next in this round.
+    next: Cell<usize>,
+    is_closed: Cell<bool>,
+    _datagrams: DatagramSeat,
+}
+
+/// Where datagrams go.
+#[derive(Debug)]
+pub struct DatagramWay {
+    /// By these sockets.
+    pub ports: Rc<DatagramPorts>,
+    /// Addresses for RTP and RTCP of each track that was set up.
+    pub tracks: SmallVec<[Option<(SocketAddr, SocketAddr)>; 2]>,
+    /// Our address as the reader knows it.
+    pub from: Option<IpAddr>,
+}
+
+/// Why a reader is sent nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FedEnd {
+    /// Everything was sent, and the stream has ended.
+    Stream(EndReason),
+    /// It may not stay.
+    TooSlow(DropReason),
+}
+
+/// A reader of datagrams.
+#[derive(Debug)]
+pub struct FedReader {
+    queue: RefCell<DatagramQueue>,
+    way: DatagramWay,
+    begin: Arc<[TrackBase]>,
+    record: Arc<SessionRecord>,
+    drops: ReaderDrops,
+    ended: Cell<Option<FedEnd>>,
+    /// Its session waits here for the end.
+    session: Rc<ReaderSeat>,
+}
+
+/// A reader that is fed until this is dropped.
+#[derive(Debug)]
+pub struct FedSeat {
+    feed: Rc<DatagramFeed>,
+    reader: Rc<FedReader>,
+}
+
+/// What became of a reader's turn.
+enum Served {
+    /// It has all that there is.
+    AtHead,
+    /// There is more for it.
+    Behind,
+    /// The socket takes no more.
+    Blocked,
+}
+
+impl DatagramWay {
+    /// Which tracks were set up.
+    pub fn is_set_up(&self) -> impl Iterator<Item = bool> + '_ {
+        self.tracks.iter().map(Option::is_some)
+    }
+
+    /// Sends what the socket takes; the number of bytes. A reader that cannot be reached is sent to all the same: its
+    /// connection and its reports say whether it lives.
+    fn send(&self, run: &DatagramRun) -> usize {
+        let Some(Some((rtp, rtcp))) = self.tracks.get(usize::from(run.track)) else {
+            return run.bytes.len();
+        };
+        let to = if run.is_rtcp { *rtcp } else { *rtp };
+        let sent = self.ports.send(run, to, self.from);
+        sent.unwrap_or(run.bytes.len())
+    }
+}
+
+impl FedReader {
+    /// A reader with this queue, counted in `record`; its session is woken at `session`.
+    #[must_use]
+    pub fn new(
+        queue: DatagramQueue,
+        way: DatagramWay,
+        begin: Arc<[TrackBase]>,
+        record: Arc<SessionRecord>,
+        session: Rc<ReaderSeat>,
+    ) -> Self {
+        Self {
+            queue: RefCell::new(queue),
+            way,
+            begin,
+            record,
+            drops: ReaderDrops::default(),
+            ended: Cell::new(None),
+            session,
+        }
+    }
+
+    fn end(&self, end: FedEnd) {
+        self.ended.set(Some(end));
+        self.session.wake.notify();
+    }
+
+    /// Sends a burst; false when the socket takes no more.
+    fn send_burst(&self, queue: &mut DatagramQueue) -> bool {
+        let mut left = queue.burst_datagrams();
+        while left > 0
+            && let Some(mut run) = queue.pop_run(left)
+        {
+            left = left.saturating_sub(run.datagrams());
+            let sent = self.way.send(&run);
+            self.record.outbound_bytes.add(sent as u64);
+            if sent < run.bytes.len() {
+                let _sent = run.split_front(sent / run.datagram_bytes.max(1));
+                queue.push_back(run);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl FedSeat {
+    /// Why the reader is sent nothing any more, if that is so.
+    #[must_use]
+    pub fn ended(&self) -> Option<FedEnd> {
+        self.reader.ended.get()
+    }
+
+    /// Tells the reader that the stream has ended (RFC 3550, section 6.6). It may be lost; its connection says it again.
+    pub fn send_goodbye(&self) {
+        for (track, base) in (0u8..).zip(self.reader.begin.iter()) {
+            if let Some(run) = goodbye_run(track, base.ssrc) {
+                self.reader.way.send(&run);
+            }
+        }
+    }
+}
+
+impl Drop for FedSeat {
+    /// The last reader's end leaves nobody at the log.
+    fn drop(&mut self) {
+        self.feed.remove(&self.reader);
+    }
+}
+
+impl DatagramFeed {
+    /// Seats a reader.
+    #[must_use]
+    pub fn add(self: &Rc<Self>, reader: FedReader) -> FedSeat {
+        let reader = Rc::new(reader);
+        self.readers.borrow_mut().push(reader.clone());
+        self.seat.wake.notify();
+        FedSeat {
+            feed: self.clone(),
+            reader,
+        }
+    }
+
+    fn remove(&self, reader: &Rc<FedReader>) {
+        let mut readers = self.readers.borrow_mut();
+        if let Some(index) = readers.iter().position(|found| Rc::ptr_eq(found, reader)) {
+            readers.remove(index);
+            if index < self.next.get() {
+                self.next.set(self.next.get() - 1);
+            }
+        }
+        if readers.is_empty() && !self.is_closed.replace(true) {
+            self.seat.wake.notify();
+            self.log.leave(&self.seat);
+        }
+    }
+
+    async fn run(self: Rc<Self>, shard: Rc<Shard>) {
+        let turn = Rc::new(Notify::new());
+        while !self.is_closed.get() {
+            let is_behind = self.serve_all(&shard, &turn).await;
+            if is_behind {
+                shard.bursts.wait(&turn).await;
+            } else {
+                self.seat.wake.notified().await;
+            }
+        }
+    }
+
+    /// Serves each reader once; whether one of them is behind. Each round begins one reader further on, so that none is
+    /// always last.
+    async fn serve_all(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
+        let mut is_behind = false;
+        self.begin_round();
+        let mut now = shardcast_platform::now();
+        while let Some(reader) = self.next_reader() {
+            match self.serve(shard, &reader, now) {
+                Served::AtHead => {}
+                Served::Behind => is_behind = true,
+                Served::Blocked => {
+                    self.next.set(self.next.get() - 1);
+                    reader.way.ports.room(turn).await;
+                    now = shardcast_platform::now();
+                }
+            }
+            if self.next.get().is_multiple_of(READERS_PER_TURN) {
+                shardcast_platform::yield_now().await;
+                now = shardcast_platform::now();
+            }
+        }
+        is_behind
+    }
+
+    fn begin_round(&self) {
+        self.next.set(0);
+        let mut readers = self.readers.borrow_mut();
+        if !readers.is_empty() {
+            readers.rotate_left(1);
+        }
+    }
+
+    fn next_reader(&self) -> Option<Rc<FedReader>> {
+        let next = self.next.get();
+        let reader = self.readers.borrow().get(next).cloned()?;
+        self.next.set(next + 1);
+        Some(reader)
+    }
+
+    fn serve(&self, shard: &Shard, reader: &FedReader, now: Instant) -> Served {
+        if reader.ended.get().is_some() {
+            return Served::AtHead;
+        }
+        let mut queue = reader.queue.borrow_mut();
+        let log = self.log.log.borrow();
+        let fill = queue.fill(&log, now);
+        shard.note_oversized(&self.entry.name, &log);
+        reader.record.packets.set(queue.packets_taken());
+        let (dropped, path) = (queue.poll_drop(), &self.entry.name);
+        let events = &shard.server.events;
+        reader
+            .drops
+            .note(dropped, now, &reader.record, path, events);
+        match fill {
+            Fill::Ready => {}
+            Fill::Empty => return Served::AtHead,
+            Fill::Ended(reason) => reader.end(FedEnd::Stream(reason)),
+            Fill::TooSlow(reason) => reader.end(FedEnd::TooSlow(reason)),
+        }
+        match (reader.send_burst(&mut queue), queue.has_more(&log)) {
+            (false, _) => Served::Blocked,
+            (true, true) => Served::Behind,
+            (true, false) => Served::AtHead,
+        }
+    }
+}
+
+impl Shard {
+    /// The feed of a stream that this shard has; a new one for its first reader of datagrams.
+    #[must_use]
+    pub fn datagram_feed(
+        self: &Rc<Self>,
+        entry: &Arc<PathEntry>,
+        generation: Generation,
+        log: &Rc<SharedLog>,
+    ) -> Rc<DatagramFeed> {
+        let key = (entry.id, generation);
+        let mut feeds = self.feeds.0.borrow_mut();
+        let known = feeds.get(&key).and_then(Weak::upgrade);
+        let is_open = |feed: &Rc<DatagramFeed>| !feed.is_closed.get() && Rc::ptr_eq(&feed.log, log);
+        if let Some(feed) = known.filter(is_open) {
+            return feed;
+        }
+        feeds.retain(|_, feed| feed.strong_count() > 0);
+        let packet_bytes_max = self.server.config.load().rtsp.udp_payload_bytes_max;
+        let feed = Rc::new(DatagramFeed {
+            entry: entry.clone(),
+            log: log.clone(),
+            seat: log.seat(),
+            readers: RefCell::default(),
+            next: Cell::new(0),
+            is_closed: Cell::new(false),
+            _datagrams: log.join_datagrams(packet_bytes_max),
+        });
+        feeds.insert(key, Rc::downgrade(&feed));
+        self.spawn_stage(STAGE_DATAGRAMS, |shard| feed.clone().run(shard));
+        feed
+    }
+}
