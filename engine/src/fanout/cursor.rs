@@ -272,6 +272,7 @@ mod tests {
     use super::*;
     use crate::fanout::log::LogLimits;
     use crate::fanout::log::tests::{ROOMY, batch_at, batch_of, log_with};
+    use crate::stream::PacketFlags;
     use std::sync::Arc;
 
     const PATIENT: SlowReaderPolicy = SlowReaderPolicy {
@@ -313,6 +314,20 @@ mod tests {
         }
         let mut cursor = Cursor::new(&log, Start::Gop, PATIENT, Instant::now());
         assert_eq!(taken(&mut cursor, &log, Instant::now()), [(4, 0), (5, 0)]);
+    }
+
+    #[test]
+    fn a_live_reader_begins_where_a_unit_does_although_the_one_before_was_left_open() {
+        let mut log = log_with(ROOMY);
+        let mut cut_off = batch_of(0, &[(0, false)]);
+        cut_off.packets[0].flags = PacketFlags::AU_START;
+        log.append(Arc::new(cut_off), drop);
+        let now = Instant::now();
+        let mut cursor = Cursor::new(&log, Start::Live, PATIENT, now);
+        let mut next = batch_of(1, &[(0, false)]);
+        next.packets[0].flags = PacketFlags::AU_START.with(PacketFlags::AU_END);
+        log.append(Arc::new(next), drop);
+        assert_eq!(taken(&mut cursor, &log, now), [(1, 0)]);
     }
 
     #[test]

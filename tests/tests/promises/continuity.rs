@@ -9,6 +9,7 @@ use shardcast_tests::peer::PeerError;
 use shardcast_tests::peer::connection::Connection;
 use shardcast_tests::peer::publisher::interleave;
 use shardcast_tests::peer::synthetic::{SDP, Source};
+use shardcast_tests::peer::udp::{UdpPublisher, UdpReader};
 use shardcast_tests::scene::baseline::Baseline;
 use shardcast_tests::scene::broadcast::{Broadcast, SHORT_GROUPS, Tracks};
 use shardcast_tests::scene::house::House;
@@ -99,6 +100,37 @@ fn a_publisher_that_was_killed_and_returns_within_the_grace_goes_on_for_all_its_
         }
         drop((second, readers));
         baseline.assert_restored(&rig);
+    }
+}
+
+#[test]
+fn readers_over_udp_see_one_stream_of_publishers_over_udp() {
+    for house in House::ALL {
+        let rig = Rig::start(house, PATIENT);
+        let first = UdpPublisher::start(rig.address(), PATH).unwrap();
+        let reader = UdpReader::start(rig.address(), PATH).unwrap();
+        send_frames(&rig, &first, 10);
+        drop(first);
+        wait_until_waiting(&rig);
+        let second = UdpPublisher::start(rig.address(), PATH).unwrap();
+        send_frames(&rig, &second, 10);
+        let mut packets = Vec::new();
+        // Of each publisher two groups: its frames, and their parameter sets, which may come in one packet.
+        let due = 2 * (10 * SHORT_GROUPS.frame_packets as usize + SET_PACKETS);
+        while packets.len() < due {
+            let packet = reader.next_packet(GRACE).unwrap().unwrap();
+            packets.push(Rtp::read(&packet));
+        }
+        assert_one_stream(&packets, 90_000, GRACE);
+        second.teardown().unwrap();
+    }
+}
+
+fn send_frames(rig: &Rig, publisher: &UdpPublisher, frames: usize) {
+    let mut source = Source::new(SHORT_GROUPS);
+    for _ in 0..frames {
+        publisher.send(&source.next_frame()).unwrap();
+        rig.watch(Duration::from_millis(2));
     }
 }
 
@@ -284,7 +316,7 @@ const SET_PACKETS: usize = 2;
 #[test]
 fn key_frames_without_parameter_sets_are_given_those_of_the_description() {
     for house in House::ALL {
-        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let rig = Rig::start(house, "gatherReaders: 0\npathDefaults: {start: gop}\n");
         let (mut connection, mut source) = publish_as(rig.address(), SDP).unwrap();
         let mut reader = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
         let mut number = 0u16;
@@ -311,6 +343,13 @@ fn key_frames_without_parameter_sets_are_given_those_of_the_description() {
             assert!(kinds[1..].iter().all(|kind| *kind == FU_A), "{kinds:?}");
             assert_eq!(group[0].timestamp, group[1].timestamp);
         }
+        // Whoever comes now begins with the last group's, and is told their number and time.
+        let mut late = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        let first = video_packets(&mut late, 1).remove(0);
+        assert_eq!(first.payload[0] & 0x1f, STAP_A);
+        let start = &late.starts()[0];
+        let told = (start.seq, start.rtptime);
+        assert_eq!(told, (Some(first.sequence), Some(first.timestamp)));
     }
 }
 
