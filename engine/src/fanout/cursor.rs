@@ -385,7 +385,7 @@ mod tests {
         let mut log = log_with(ROOMY);
         let now = Instant::now();
         let mut open = batch_of(0, &[(0, true)]);
-        open.packets[0].flags = crate::stream::PacketFlags::AU_START;
+        open.packets[0].flags = PacketFlags::AU_START;
         log.append(Arc::new(open), drop);
         let mut cursor = Cursor::new(
             &log,
@@ -408,7 +408,7 @@ mod tests {
         let mut log = log_with(LogLimits { bytes: 60, ..ROOMY });
         let now = Instant::now();
         let mut open = batch_of(0, &[(0, true)]);
-        open.packets[0].flags = crate::stream::PacketFlags::AU_START;
+        open.packets[0].flags = PacketFlags::AU_START;
         log.append(Arc::new(open), drop);
         let mut cursor = Cursor::new(&log, Start::Gop, PATIENT, now);
         assert_eq!(taken(&mut cursor, &log, now), [(0, 0)]);
