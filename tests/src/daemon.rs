@@ -56,6 +56,9 @@ pub enum DaemonError {
 /// The ports for datagrams are of the system's choice: daemons run side by side.
 const DATAGRAMS: &str = "rtpAddress: :0\nrtcpAddress: :0\n";
 
+/// The port of RTSP if the configuration names none.
+const RTSP_PORT: u16 = 8554;
+
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
 pub struct Daemon {
@@ -78,9 +81,21 @@ impl Daemon {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_on(port: u16, configuration: &str) -> Result<Self, DaemonError> {
-        let directory = TempDir::new()?;
         let text = format!("rtspAddress: :{port}\n{DATAGRAMS}{configuration}");
-        fs::write(directory.path().join("shardcast.yml"), text)?;
+        Self::launch(port, &text)
+    }
+
+    /// As [`Self::start`], on the usual ports, which are free in a network of the test's own.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on_usual_ports(configuration: &str) -> Result<Self, DaemonError> {
+        Self::launch(RTSP_PORT, configuration)
+    }
+
+    fn launch(port: u16, configuration: &str) -> Result<Self, DaemonError> {
+        let directory = TempDir::new()?;
+        fs::write(directory.path().join("shardcast.yml"), configuration)?;
         let log = File::create(directory.path().join("log"))?;
         let child = command(&program()?)
             .arg("shardcast.yml")

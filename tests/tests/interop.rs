@@ -1,5 +1,5 @@
-//! The real programs carry two clips through the daemon, and every reader decodes every frame from its first key frame
-//! to the clip's last.
+//! The real programs carry two clips through the daemon, over TCP, UDP and multicast, over loopback and over a cable with
+//! the MTU of Ethernet, and every reader decodes every frame from its first key frame to the clip's last.
 //!
 //! Not caught here: what only shows under loss, under load, or after more than a few seconds.
 
@@ -10,49 +10,58 @@ use std::thread;
 use shardcast_tests::daemon::Daemon;
 use shardcast_tests::interop::clip::Clip;
 use shardcast_tests::interop::matrix::{CASES, Case};
+use shardcast_tests::interop::network::Network;
 use shardcast_tests::interop::publish::Publisher;
 use shardcast_tests::interop::read::{Reader, vlc_root};
 use shardcast_tests::interop::run::{Outcome, Way};
+use shardcast_tests::interop::transport::Transport;
+use shardcast_tests::netlab::lab;
 use tempfile::TempDir;
 
-/// Cases that run at the same time: each is one daemon, four publishers and up to sixteen readers, most of them asleep.
-const CASES_AT_ONCE: usize = 2;
 /// What is said of a program that had to be ended.
 const HUNG: &str = "did not end within";
 
+/// One case after the other: each is one daemon, four publishers and up to forty readers.
 #[test]
 fn every_reader_decodes_both_clips_whole_under_every_pair_of_settings() {
-    let clips = made_clips(&Clip::ALL);
-    let waiting = Mutex::new(CASES.iter());
-    let outcomes = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..CASES_AT_ONCE {
-            scope.spawn(|| {
-                while let Some(case) = next(&waiting) {
-                    let done = carry_again_if_hung(case, clips.path());
-                    outcomes.lock().unwrap().extend(done);
-                }
-            });
-        }
-    });
-    report(&outcomes.into_inner().unwrap());
+    lab::within(
+        "every_reader_decodes_both_clips_whole_under_every_pair_of_settings",
+        || {
+            let clips = made_clips(&Clip::ALL);
+            let carry = |case| carry_again_if_hung(case, clips.path());
+            let outcomes: Vec<Outcome> = CASES.iter().flat_map(carry).collect();
+            report(&outcomes);
+        },
+    );
 }
 
+/// Without a network of its own, so that it can also be shown of a daemon that is not a program of this system.
 #[test]
 fn a_clip_that_ffmpeg_publishes_comes_back_whole() {
     let clips = made_clips(&[Clip::H264Aac]);
     let scratch = TempDir::new().unwrap();
     let daemon = Daemon::start("paths:\n  all_others:\n").unwrap();
-    let way = Way {
-        host: "127.0.0.1",
-        port: daemon.port(),
-        clip: Clip::H264Aac,
-        publisher: Publisher::Ffmpeg,
-        clips: clips.path(),
-        scratch: scratch.path(),
-        name: "default",
-    };
-    report(&way.carry(&[Reader::Ffmpeg, Reader::Retina]));
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for publish_over in Transport::UNICAST {
+            let way = Way {
+                host: "127.0.0.1",
+                daemon: &daemon,
+                clip: Clip::H264Aac,
+                publisher: Publisher::Ffmpeg,
+                publish_over,
+                clips: clips.path(),
+                scratch: scratch.path(),
+                name: "default",
+            };
+            let outcomes = &outcomes;
+            scope.spawn(move || {
+                let done = way.carry(&over_unicast(&[Reader::Ffmpeg, Reader::Retina]));
+                outcomes.lock().unwrap().extend(done);
+            });
+        }
+    });
+    report(&outcomes.into_inner().unwrap());
 }
 
 fn made_clips(clips: &[Clip]) -> TempDir {
@@ -61,10 +70,6 @@ fn made_clips(clips: &[Clip]) -> TempDir {
         clip.make(directory.path()).unwrap();
     }
     directory
-}
-
-fn next(waiting: &Mutex<std::slice::Iter<'static, Case>>) -> Option<&'static Case> {
-    waiting.lock().unwrap().next()
 }
 
 /// A program that hangs though its connection has been closed gets one more chance, and the log says so: about one
@@ -83,38 +88,19 @@ fn carry_again_if_hung(case: &Case, clips: &Path) -> Vec<Outcome> {
 
 /// Starts a daemon with the case's settings and carries both clips from both publishers to all readers at once.
 fn carry_both_clips(case: &Case, clips: &Path) -> Vec<Outcome> {
+    let name = case.name();
+    println!("{name}");
+    let network = Network::build(case.ground).unwrap_or_else(|error| panic!("{error}"));
     let mut started = None;
-    let start = Outcome::of(format!("{} start", case.name()), || {
-        started = Some(Daemon::start(&case.configuration()).map_err(|error| error.to_string())?);
+    let start = Outcome::of(format!("{name} start"), || {
+        let daemon = network.at_server(|| Daemon::start_on_usual_ports(&case.configuration()));
+        started = Some(daemon.map_err(|error| error.to_string())?);
         Ok(0)
     });
     let Some(daemon) = started else {
         return vec![start];
     };
-    let scratch = TempDir::new().unwrap();
-    let name = case.name();
-    let outcomes = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for publisher in Publisher::ALL {
-            for clip in Clip::ALL {
-                let way = Way {
-                    host: case.host,
-                    port: daemon.port(),
-                    clip,
-                    publisher,
-                    clips,
-                    scratch: scratch.path(),
-                    name: &name,
-                };
-                let outcomes = &outcomes;
-                scope.spawn(move || {
-                    let done = way.carry(&readers());
-                    outcomes.lock().unwrap().extend(done);
-                });
-            }
-        }
-    });
-    let mut outcomes = outcomes.into_inner().unwrap();
+    let mut outcomes = network.at_programs(|| carry_all_ways(case, clips, &daemon));
     if outcomes.iter().any(|outcome| outcome.result.is_err()) {
         println!("{name} log of the daemon:\n{}", daemon.log());
     }
@@ -122,13 +108,53 @@ fn carry_both_clips(case: &Case, clips: &Path) -> Vec<Outcome> {
     outcomes
 }
 
-/// All readers that are there. VLC is left out only where the environment names none; `.ci/run` then says so.
-fn readers() -> Vec<Reader> {
-    let mut readers = vec![Reader::Ffmpeg, Reader::GStreamer, Reader::Retina];
+fn carry_all_ways(case: &Case, clips: &Path, daemon: &Daemon) -> Vec<Outcome> {
+    let scratch = TempDir::new().unwrap();
+    let (name, host) = (case.name(), case.host());
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for (publisher_index, publisher) in Publisher::ALL.into_iter().enumerate() {
+            for (clip_index, clip) in Clip::ALL.into_iter().enumerate() {
+                let readers = readers(case, publisher_index * Clip::ALL.len() + clip_index);
+                let way = Way {
+                    host: &host,
+                    daemon,
+                    clip,
+                    publisher,
+                    publish_over: case.publish_over,
+                    clips,
+                    scratch: scratch.path(),
+                    name: &name,
+                };
+                let outcomes = &outcomes;
+                scope.spawn(move || {
+                    let done = way.carry(&readers);
+                    outcomes.lock().unwrap().extend(done);
+                });
+            }
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+/// The readers of a case's clip of this number: all that are there over TCP and UDP, and one over multicast, in turn. VLC
+/// is left out only where the environment names none; `.ci/run` then says so.
+fn readers(case: &Case, number: usize) -> Vec<(Reader, Transport)> {
+    let mut all = vec![Reader::Ffmpeg, Reader::GStreamer, Reader::Retina];
     if vlc_root().is_some() {
-        readers.push(Reader::Vlc);
+        all.push(Reader::Vlc);
+    }
+    let mut readers = over_unicast(&all);
+    all.retain(|reader| reader.knows_multicast(case.ground));
+    if case.has_multicast() {
+        readers.push((all[number % all.len()], Transport::Multicast));
     }
     readers
+}
+
+fn over_unicast(readers: &[Reader]) -> Vec<(Reader, Transport)> {
+    let both = |reader: &Reader| Transport::UNICAST.map(|over| (*reader, over));
+    readers.iter().flat_map(both).collect()
 }
 
 /// The daemon ends by itself, well, when it is told to.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use retina::codec::CodecItem;
 use shardcast_tests::interop::retina_reader::{self, RetinaError};
+use shardcast_tests::interop::transport::Transport;
 use shardcast_tests::peer::publisher::Publisher;
 use shardcast_tests::peer::synthetic::{Shape, Source};
 use shardcast_tests::scene::house::House;
@@ -18,7 +19,7 @@ const FRAMES: u64 = 90;
 
 /// Plays to the end; the number of frames, all whole, the first a key frame.
 async fn frames_to_the_end(url: &str, mut publish: impl FnMut()) -> Result<u64, RetinaError> {
-    let mut session = retina_reader::play(url).await?;
+    let mut session = retina_reader::play(url, Transport::Tcp).await?;
     publish();
     let mut frames = 0;
     while let Some(item) = session.next().await {

@@ -1,6 +1,6 @@
 //! The two clips, made with ffmpeg's test sources: moving picture with the frame counter painted in, and a tone.
 //!
-//! Both have a key frame every second and B-frames between, so that decoding order and timestamps differ.
+//! Both have 2 Mbit/s, a key frame every second, and B-frames between, so that decoding order and timestamps differ.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,8 @@ pub const CLIP_DURATION: Duration = Duration::from_secs(8);
 
 /// How long ffmpeg may take to make one.
 const ENCODE_LIMIT: Duration = Duration::from_secs(60);
+/// Without it the test picture is too simple to need its bit rate.
+const NOISE_FILTER: &str = "noise=alls=6:allf=t";
 /// What readers keep of the picture: the counter.
 pub const CROP_FILTER: &str = "crop=320:64:0:0";
 /// Height of the clips.
@@ -81,9 +83,8 @@ impl Clip {
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"]);
         ffmpeg.args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone]);
-        ffmpeg
-            .args(["-vf", &counter::paint_filter()])
-            .args(self.encoders());
+        let filter = format!("{NOISE_FILTER},{}", counter::paint_filter());
+        ffmpeg.args(["-vf", &filter]).args(self.encoders());
         ffmpeg.arg(self.file(directory));
         let log = directory.join(self.name()).with_extension("log");
         process::Program::start(&mut ffmpeg, &log)?.wait(ENCODE_LIMIT)
@@ -97,7 +98,7 @@ impl Clip {
                 "-preset",
                 "veryfast",
                 "-b:v",
-                "1M",
+                "2M",
                 "-bf",
                 "2",
                 "-g",
@@ -117,7 +118,7 @@ impl Clip {
                 "-preset",
                 "ultrafast",
                 "-b:v",
-                "800k",
+                "2M",
                 "-x265-params",
                 "log-level=none:keyint=30:min-keyint=30:scenecut=0:bframes=2:open-gop=0",
                 "-c:a",

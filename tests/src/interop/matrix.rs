@@ -1,4 +1,13 @@
 //! The settings under which the clips are carried, chosen so that each pair of values meets in at least one case.
+//!
+//! Within each case every publisher sends both clips and every reader reads them over TCP and UDP, so publishers, their
+//! transports, readers, their transports and clips meet in full. Where there is multicast, each clip's group has one
+//! reader: programs disturb each other there. GStreamer (1.22) takes its own report, which comes back to it, for another's
+//! with the same number and says goodbye, and ffmpeg (5.1) takes anybody's goodbye for the end. Over a cable that is always
+//! ffmpeg: GStreamer and VLC hear the groups of all tracks on each of their sockets there, and mix the tracks up.
+
+use super::network::{Family, Ground};
+use super::transport::Transport;
 
 /// One setting of the daemon and of the way to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,37 +16,72 @@ pub struct Case {
     pub shards: usize,
     /// `driver` of the configuration.
     pub driver: &'static str,
-    /// Loopback address in URLs.
-    pub host: &'static str,
+    /// Of the addresses in URLs.
+    pub family: Family,
     /// `moveLive` of the configuration: whether a publisher's connection moves to the shard that owns its path.
     pub move_live: &'static str,
+    /// The network.
+    pub ground: Ground,
+    /// How publishers send.
+    pub publish_over: Transport,
+    /// How programs say who they are.
+    pub login: Login,
 }
 
-const fn case(
-    shards: usize,
-    driver: &'static str,
-    host: &'static str,
-    move_live: &'static str,
-) -> Case {
+/// How programs say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// Not at all: everybody may do everything.
+    Nobody,
+    /// By basic authentication.
+    Basic,
+    /// By digest authentication.
+    Digest,
+}
+
+/// The one who may do everything where not everybody may.
+const USER: &str = "operator";
+const PASSWORD: &str = "s3cret";
+
+type Row = (
+    usize,
+    &'static str,
+    Family,
+    &'static str,
+    Ground,
+    Transport,
+    Login,
+);
+
+const fn case(row: Row) -> Case {
+    let (shards, driver, family, move_live, ground, publish_over, login) = row;
     Case {
         shards,
         driver,
-        host,
+        family,
         move_live,
+        ground,
+        publish_over,
+        login,
     }
 }
 
-const IPV4: &str = "127.0.0.1";
-const IPV6: &str = "[::1]";
+use Family::{V4, V6};
+use Ground::{Cable, Loopback};
+use Login::{Basic, Digest, Nobody};
+use Transport::{Tcp, Udp};
 
-/// Six cases, the fewest that three numbers of shards with two drivers allow.
-pub const CASES: [Case; 6] = [
-    case(1, "io_uring", IPV4, "yes"),
-    case(1, "epoll", IPV6, "no"),
-    case(2, "io_uring", IPV6, "no"),
-    case(2, "epoll", IPV4, "yes"),
-    case(4, "io_uring", IPV4, "no"),
-    case(4, "epoll", IPV6, "yes"),
+/// Nine cases, the fewest that three numbers of shards with three logins allow.
+pub const CASES: [Case; 9] = [
+    case((1, "io_uring", V4, "no", Loopback, Udp, Nobody)),
+    case((1, "epoll", V6, "yes", Cable, Tcp, Basic)),
+    case((2, "io_uring", V4, "yes", Cable, Tcp, Digest)),
+    case((4, "epoll", V6, "no", Loopback, Udp, Digest)),
+    case((2, "epoll", V6, "no", Cable, Tcp, Nobody)),
+    case((4, "io_uring", V4, "yes", Cable, Udp, Basic)),
+    case((2, "io_uring", V6, "no", Loopback, Udp, Basic)),
+    case((4, "epoll", V4, "yes", Loopback, Tcp, Nobody)),
+    case((1, "io_uring", V4, "yes", Loopback, Udp, Digest)),
 ];
 
 impl Case {
@@ -50,17 +94,56 @@ impl Case {
             ..
         } = self;
         format!(
-            "shards: {shards}\ndriver: {driver}\nmoveLive: {move_live}\ngatherReaders: 0\n\
-             paths:\n  all_others:\n"
+            "shards: {shards}\ndriver: {driver}\nmoveLive: {move_live}\ngatherReaders: 0\n{}\
+             paths:\n  all_others:\n",
+            self.login.configuration()
         )
+    }
+
+    /// The server in URLs, with who asks where that has to be said.
+    pub fn host(&self) -> String {
+        let host = self.ground.host(self.family);
+        match self.login {
+            Nobody => host,
+            Basic | Digest => format!("{USER}:{PASSWORD}@{host}"),
+        }
+    }
+
+    /// Whether a group can be joined: groups are IPv4's alone.
+    pub fn has_multicast(&self) -> bool {
+        self.family == V4
     }
 
     /// Short name, fit for a file.
     pub fn name(&self) -> String {
-        let family = if self.host == IPV4 { "ipv4" } else { "ipv6" };
+        let Self {
+            shards,
+            driver,
+            move_live,
+            ..
+        } = self;
+        let family = if self.family == V4 { "ipv4" } else { "ipv6" };
+        let ground = if self.ground == Cable { "cable" } else { "lo" };
+        let login = match self.login {
+            Nobody => "nobody",
+            Basic => "basic",
+            Digest => "digest",
+        };
+        let from = self.publish_over.name();
+        format!("{shards}-{driver}-{family}-move-{move_live}-{ground}-from-{from}-{login}")
+    }
+}
+
+impl Login {
+    fn configuration(self) -> String {
+        let method = match self {
+            Self::Nobody => return String::new(),
+            Self::Basic => "basic",
+            Self::Digest => "digest",
+        };
         format!(
-            "{}-{}-{family}-move-{}",
-            self.shards, self.driver, self.move_live
+            "rtspAuthMethods: [{method}]\nauthInternalUsers:\n- user: {USER}\n  pass: {PASSWORD}\n  \
+             permissions:\n  - action: publish\n  - action: read\n"
         )
     }
 }
@@ -69,26 +152,34 @@ impl Case {
 mod tests {
     use super::*;
 
-    fn values(case: &Case) -> [String; 4] {
+    const COLUMNS: usize = 7;
+
+    fn values(case: &Case) -> [String; COLUMNS] {
         let Case {
             shards,
             driver,
-            host,
+            family,
             move_live,
+            ground,
+            publish_over,
+            login,
         } = *case;
         [
             shards.to_string(),
             driver.to_owned(),
-            host.to_owned(),
+            format!("{family:?}"),
             move_live.to_owned(),
+            format!("{ground:?}"),
+            publish_over.name().to_owned(),
+            format!("{login:?}"),
         ]
     }
 
     #[test]
     fn each_pair_of_values_meets_in_a_case() {
-        let all: Vec<[String; 4]> = CASES.iter().map(values).collect();
-        for left in 0..4 {
-            for right in left + 1..4 {
+        let all: Vec<[String; COLUMNS]> = CASES.iter().map(values).collect();
+        for left in 0..COLUMNS {
+            for right in left + 1..COLUMNS {
                 for one in &all {
                     for other in &all {
                         let pair = (&one[left], &other[right]);
@@ -103,7 +194,11 @@ mod tests {
     #[test]
     fn no_value_is_missing() {
         let all: Vec<String> = CASES.iter().flat_map(values).collect();
-        for value in ["1", "2", "4", "io_uring", "epoll", IPV4, IPV6, "yes", "no"] {
+        let due = [
+            "1", "2", "4", "io_uring", "epoll", "V4", "V6", "yes", "no", "Loopback", "Cable",
+            "tcp", "udp", "Nobody", "Basic", "Digest",
+        ];
+        for value in due {
             assert!(all.iter().any(|found| found == value), "{value}");
         }
     }

@@ -8,9 +8,11 @@
 pub mod clip;
 pub mod counter;
 pub mod matrix;
+pub mod network;
 pub mod process;
 pub mod publish;
 pub mod read;
 pub mod retina_reader;
 pub mod run;
 pub mod tone;
+pub mod transport;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::clip::{CLIP_DURATION, Clip};
 use super::process::{Program, ProgramError};
+use super::transport::Transport;
 
 /// How long a publisher may take: the clip in real time, the 2 s for which `rtspclientsink` fills its buffers, and a busy
 /// machine. Readers wait for longer.
@@ -38,7 +39,7 @@ impl Publisher {
         }
     }
 
-    /// Starts to publish `clip` of `directory` to `url` over TCP, with the program's words going to `log`.
+    /// Starts to publish `clip` of `directory` to `url`, with the program's words going to `log`.
     ///
     /// # Errors
     /// When the program is not there.
@@ -46,10 +47,15 @@ impl Publisher {
         self,
         clip: Clip,
         directory: &Path,
-        url: &str,
+        (url, transport): (&str, Transport),
         log: &Path,
     ) -> Result<Program, ProgramError> {
-        Program::start(&mut self.command(clip, directory, url), log)
+        let file = clip.file(directory);
+        let mut command = match self {
+            Self::Ffmpeg => ffmpeg(&file, url, transport),
+            Self::GStreamer => gstreamer(clip, &file, url, transport),
+        };
+        Program::start(&mut command, log)
     }
 
     /// Waits for the end of what [`Self::start`] has started.
@@ -63,16 +69,9 @@ impl Publisher {
             Self::GStreamer => Ok(()),
         }
     }
-
-    fn command(self, clip: Clip, directory: &Path, url: &str) -> Command {
-        match self {
-            Self::Ffmpeg => ffmpeg(&clip.file(directory), url),
-            Self::GStreamer => gstreamer(clip, &clip.file(directory), url),
-        }
-    }
 }
 
-fn ffmpeg(file: &Path, url: &str) -> Command {
+fn ffmpeg(file: &Path, url: &str, transport: Transport) -> Command {
     let mut command = Command::new("ffmpeg");
     command
         .args([
@@ -84,20 +83,30 @@ fn ffmpeg(file: &Path, url: &str) -> Command {
             "-i",
         ])
         .arg(file);
-    command.args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", "tcp", url]);
+    let transport = transport.of_ffmpeg();
+    command.args([
+        "-c",
+        "copy",
+        "-f",
+        "rtsp",
+        "-rtsp_transport",
+        transport,
+        url,
+    ]);
     command
 }
 
-fn gstreamer(clip: Clip, file: &Path, url: &str) -> Command {
+fn gstreamer(clip: Clip, file: &Path, url: &str, transport: Transport) -> Command {
     let (demuxer, video, audio) = match clip {
         Clip::H264Aac => ("qtdemux", "h264parse", "aacparse"),
         Clip::H265Opus => ("matroskademux", "h265parse", "opusparse"),
     };
     let pipeline = format!(
-        "rtspclientsink name=server protocols=tcp location={url} \
+        "rtspclientsink name=server protocols={transport} location={url} \
          filesrc location={file} ! {demuxer} name=clip \
          clip.video_0 ! queue ! {video} ! server. \
          clip.audio_0 ! queue ! {audio} ! server.",
+        transport = transport.of_gstreamer(),
         file = file.display()
     );
     let mut command = Command::new("gst-launch-1.0");

@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use super::clip::{CLIP_DURATION, CROP_FILTER, PICTURE_HEIGHT};
 use super::counter::HEIGHT;
+use super::network::Ground;
 use super::process::{Program, ProgramError};
 use super::retina_reader;
 use super::tone::SAMPLE_RATE;
+use super::transport::Transport;
 
 /// How long a reader may take in all: the clip, the 10 s that VLC waits for a silent server, and a busy machine.
 const READ_LIMIT: Duration = CLIP_DURATION.saturating_add(Duration::from_secs(35));
@@ -47,17 +49,41 @@ impl Reader {
         }
     }
 
+    /// Whether it can read from a group there.
+    pub fn knows_multicast(self, ground: Ground) -> bool {
+        match self {
+            Self::Ffmpeg => true,
+            Self::GStreamer | Self::Vlc => ground == Ground::Loopback,
+            Self::Retina => false,
+        }
+    }
+
+    /// Of so many frames at the end some may be missing: VLC (3.0.24) forgets up to two that it has not shown when it hears
+    /// an RTCP BYE, which it is spared over UDP, and cannot be spared in a group.
+    pub fn end_frames_forgotten(self, transport: Transport) -> u64 {
+        match (self, transport) {
+            (Self::Vlc, Transport::Multicast) => 3,
+            _ => 0,
+        }
+    }
+
     /// Reads `url` to its end and leaves the decoded streams in `directory`, under the name `name`.
     ///
     /// # Errors
     /// When the reader fails, or does not end by itself.
-    pub fn read(self, url: &str, directory: &Path, name: &str) -> Result<Decoded, ProgramError> {
+    pub fn read(
+        self,
+        url: &str,
+        transport: Transport,
+        directory: &Path,
+        name: &str,
+    ) -> Result<Decoded, ProgramError> {
         let decoded = Decoded::within(directory, name);
         match self {
-            Self::Ffmpeg => run(ffmpeg(url, &decoded), &decoded, READ_LIMIT)?,
-            Self::GStreamer => run(gstreamer(url, &decoded), &decoded, READ_LIMIT)?,
-            Self::Vlc => vlc(url, &decoded, name)?,
-            Self::Retina => retina(url, &decoded)?,
+            Self::Ffmpeg => run(ffmpeg(url, transport, &decoded), &decoded, READ_LIMIT)?,
+            Self::GStreamer => run(gstreamer(url, transport, &decoded), &decoded, READ_LIMIT)?,
+            Self::Vlc => vlc(url, transport, &decoded, name)?,
+            Self::Retina => retina(url, transport, &decoded)?,
         }
         Ok(decoded)
     }
@@ -112,10 +138,10 @@ fn run(mut command: Command, decoded: &Decoded, limit: Duration) -> Result<(), P
     Program::start(&mut command, &decoded.file("log"))?.wait(limit)
 }
 
-fn ffmpeg(url: &str, decoded: &Decoded) -> Command {
+fn ffmpeg(url: &str, transport: Transport, decoded: &Decoded) -> Command {
     let mut command = ffmpeg_from([
         OsStr::new("-rtsp_transport"),
-        "tcp".as_ref(),
+        transport.of_ffmpeg().as_ref(),
         "-i".as_ref(),
         url.as_ref(),
     ]);
@@ -149,13 +175,14 @@ fn ffmpeg_from<'a>(input: impl IntoIterator<Item = &'a OsStr>) -> Command {
     command
 }
 
-fn gstreamer(url: &str, decoded: &Decoded) -> Command {
+fn gstreamer(url: &str, transport: Transport, decoded: &Decoded) -> Command {
     let pipeline = format!(
-        "rtspsrc name=server protocols=tcp location={url} \
+        "rtspsrc name=server protocols={transport} location={url} \
          server. ! application/x-rtp,media=video ! decodebin ! videocrop bottom={bottom} ! videoconvert \
          ! video/x-raw,format=GRAY8 ! filesink sync=false location={video} \
          server. ! application/x-rtp,media=audio ! decodebin ! audioconvert ! audioresample \
          ! audio/x-raw,format=S16LE,channels=1,rate={SAMPLE_RATE} ! filesink sync=false location={audio}",
+        transport = transport.of_gstreamer(),
         bottom = PICTURE_HEIGHT - HEIGHT,
         video = decoded.file("grey").display(),
         audio = decoded.file("pcm").display(),
@@ -166,7 +193,7 @@ fn gstreamer(url: &str, decoded: &Decoded) -> Command {
 }
 
 /// Plays in VLC's own root, then decodes the elementary streams that it has written there.
-fn vlc(url: &str, decoded: &Decoded, name: &str) -> Result<(), ProgramError> {
+fn vlc(url: &str, transport: Transport, decoded: &Decoded, name: &str) -> Result<(), ProgramError> {
     let root = vlc_root().unwrap_or_default();
     let inside = PathBuf::from(format!("/tmp/shardcast-{}-{name}", std::process::id()));
     let kept = root.join(inside.strip_prefix("/").unwrap_or(&inside));
@@ -183,15 +210,8 @@ fn vlc(url: &str, decoded: &Decoded, name: &str) -> Result<(), ProgramError> {
         .arg("--userspec=65534:65534")
         .arg(&root)
         .arg("/usr/bin/cvlc");
-    command.args([
-        "-I",
-        "dummy",
-        "--rtsp-tcp",
-        url,
-        "--sout",
-        &keep,
-        "vlc://quit",
-    ]);
+    command.args(["-I", "dummy"]).args(transport.of_vlc());
+    command.args([url, "--sout", &keep, "vlc://quit"]);
     run(command, decoded, READ_LIMIT)?;
     decode(
         &scratch.0.join("video"),
@@ -207,9 +227,9 @@ fn vlc(url: &str, decoded: &Decoded, name: &str) -> Result<(), ProgramError> {
     )
 }
 
-fn retina(url: &str, decoded: &Decoded) -> Result<(), ProgramError> {
+fn retina(url: &str, transport: Transport, decoded: &Decoded) -> Result<(), ProgramError> {
     let kept = decoded.file("annexb");
-    retina_reader::keep_video(url, &kept, READ_LIMIT)?;
+    retina_reader::keep_video(url, transport, &kept, READ_LIMIT)?;
     decode(&kept, &VIDEO_OUT, &decoded.file("grey"), decoded)
 }
 

@@ -1,5 +1,6 @@
 //! retina, a client in Rust that shares no code with Shardcast and is strict where others guess: it takes RTP-Info at
-//! its word and counts lost packets by itself. Its default options are used throughout.
+//! its word and counts lost packets by itself. Its default options are used throughout, but for the transport and for who
+//! asks, which its URLs do not say.
 //!
 //! It knows no Opus and no LATM, so those tracks stay away. Video goes to a file for ffmpeg to decode; AAC is not
 //! decoded, but its timestamps have to be consecutive.
@@ -10,10 +11,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use retina::client::{Demuxed, PlayOptions, Session, SessionOptions, SetupOptions};
+use retina::client::{
+    Credentials, Demuxed, PlayOptions, Session, SessionOptions, SetupOptions, TcpTransportOptions,
+    Transport as Lower, UdpTransportOptions,
+};
 use retina::codec::{AudioFrame, CodecItem, VideoFrame};
+use url::Url;
 
 use super::process::ProgramError;
+use super::transport::Transport;
 
 /// The encodings that retina reads here.
 const ENCODINGS: [&str; 3] = ["h264", "h265", "mpeg4-generic"];
@@ -29,6 +35,9 @@ pub enum RetinaError {
     /// Not a URL.
     #[error("{0}")]
     Url(#[from] url::ParseError),
+    /// It does not join groups.
+    #[error("retina knows no multicast")]
+    Multicast,
     /// It missed packets.
     #[error("{packets} packets lost")]
     Loss {
@@ -58,21 +67,26 @@ pub enum RetinaError {
 ///
 /// # Errors
 /// When retina refuses something or finds a gap, or the stream does not end within `limit`.
-pub fn keep_video(url: &str, file: &Path, limit: Duration) -> Result<(), ProgramError> {
+pub fn keep_video(
+    url: &str,
+    transport: Transport,
+    file: &Path,
+    limit: Duration,
+) -> Result<(), ProgramError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let played = runtime.map_err(RetinaError::Io).and_then(|runtime| {
         runtime.block_on(async {
-            let played = tokio::time::timeout(limit, play_to_file(url, file));
+            let played = tokio::time::timeout(limit, play_to_file(url, transport, file));
             played.await.unwrap_or(Err(RetinaError::Endless(limit)))
         })
     });
     played.map_err(|error| ProgramError::io("retina")(io::Error::other(error)))
 }
 
-async fn play_to_file(url: &str, file: &Path) -> Result<(), RetinaError> {
-    let mut session = play(url).await?;
+async fn play_to_file(url: &str, transport: Transport, file: &Path) -> Result<(), RetinaError> {
+    let mut session = play(url, transport).await?;
     let mut output = io::BufWriter::new(File::create(file)?);
     let mut audio_due = None;
     while let Some(item) = session.next().await {
@@ -89,18 +103,37 @@ async fn play_to_file(url: &str, file: &Path) -> Result<(), RetinaError> {
 ///
 /// # Errors
 /// When retina refuses an answer of the server.
-pub async fn play(url: &str) -> Result<Demuxed, RetinaError> {
-    let mut session = Session::describe(url.parse()?, SessionOptions::default()).await?;
+pub async fn play(url: &str, transport: Transport) -> Result<Demuxed, RetinaError> {
+    let (url, credentials) = split_credentials(url)?;
+    let options = SessionOptions::default().creds(credentials);
+    let transport = match transport {
+        Transport::Tcp => Lower::Tcp(TcpTransportOptions::default()),
+        Transport::Udp => Lower::Udp(UdpTransportOptions::default()),
+        Transport::Multicast => return Err(RetinaError::Multicast),
+    };
+    let mut session = Session::describe(url, options).await?;
     for index in 0..session.streams().len() {
         let encoding = session
             .streams()
             .get(index)
             .map(|stream| stream.encoding_name().to_owned());
         if encoding.is_some_and(|name| ENCODINGS.contains(&name.as_str())) {
-            session.setup(index, SetupOptions::default()).await?;
+            let options = SetupOptions::default().transport(transport.clone());
+            session.setup(index, options).await?;
         }
     }
     Ok(session.play(PlayOptions::default()).await?.demuxed()?)
+}
+
+/// Takes who asks out of a URL.
+fn split_credentials(url: &str) -> Result<(Url, Option<Credentials>), RetinaError> {
+    let mut url: Url = url.parse()?;
+    let username = url.username().to_owned();
+    let password = url.password().map(str::to_owned);
+    // Both succeed for every URL that has a host.
+    let _ = (url.set_username(""), url.set_password(None));
+    let credentials = password.map(|password| Credentials { username, password });
+    Ok((url, credentials))
 }
 
 fn write_video(frame: &VideoFrame, output: &mut impl Write) -> Result<(), RetinaError> {

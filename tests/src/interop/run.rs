@@ -1,7 +1,6 @@
 //! One run: a clip is published on a path, several readers play it side by side, and what each has decoded is checked.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +10,8 @@ use super::counter;
 use super::publish::Publisher;
 use super::read::Reader;
 use super::tone;
-use crate::peer::reader::describe_status;
+use super::transport::Transport;
+use crate::daemon::Daemon;
 use crate::wait::poll_until;
 
 /// How long a publisher may take until its path is there: `rtspclientsink` fills its own buffers for 2 s first.
@@ -26,14 +26,16 @@ const AUDIO_SLACK: Duration = Duration::from_millis(750);
 /// Which clip goes which way.
 #[derive(Debug, Clone, Copy)]
 pub struct Way<'a> {
-    /// Host of the URLs, in brackets for IPv6.
+    /// Host of the URLs, in brackets for IPv6, behind who asks if that has to be said.
     pub host: &'a str,
-    /// The daemon's port.
-    pub port: u16,
+    /// The daemon.
+    pub daemon: &'a Daemon,
     /// What is published.
     pub clip: Clip,
     /// By which program.
     pub publisher: Publisher,
+    /// How it is published.
+    pub publish_over: Transport,
     /// Folder with the clips.
     pub clips: &'a Path,
     /// Folder for what is written on the way.
@@ -77,13 +79,15 @@ impl Outcome {
 }
 
 impl Way<'_> {
-    /// Publishes the clip once and reads it with each of `readers` at the same time.
-    pub fn carry(&self, readers: &[Reader]) -> Vec<Outcome> {
+    /// Publishes the clip once and reads it with each of `readers` at the same time, each over its transport.
+    pub fn carry(&self, readers: &[(Reader, Transport)]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let publisher = Outcome::of(format!("{} publisher", self.stem()), || {
             let log = self.scratch.join(format!("{}-publisher.log", self.stem()));
-            let url = self.url();
-            let program = self.publisher.start(self.clip, self.clips, &url, &log);
+            let to = (self.url(), self.publish_over);
+            let program = self
+                .publisher
+                .start(self.clip, self.clips, (&to.0, to.1), &log);
             let program = program.map_err(say)?;
             thread::scope(|scope| {
                 let published = scope.spawn(|| self.publisher.finish(program));
@@ -97,7 +101,7 @@ impl Way<'_> {
         outcomes
     }
 
-    fn read_all(&self, readers: &[Reader]) -> Vec<Outcome> {
+    fn read_all(&self, readers: &[(Reader, Transport)]) -> Vec<Outcome> {
         let path = Outcome::of(format!("{} path", self.stem()), || {
             self.wait_path().map(|()| 0)
         });
@@ -107,7 +111,7 @@ impl Way<'_> {
         thread::scope(|scope| {
             let started: Vec<_> = readers
                 .iter()
-                .map(|reader| scope.spawn(|| self.read(*reader)))
+                .map(|(reader, over)| scope.spawn(|| self.read(*reader, *over)))
                 .collect();
             started
                 .into_iter()
@@ -116,31 +120,27 @@ impl Way<'_> {
         })
     }
 
+    /// Waits until the daemon says that the path is published: asking for it would need to say who asks.
     fn wait_path(&self) -> Result<(), String> {
-        let address: SocketAddr = format!("{}:{}", self.host, self.port)
-            .parse()
-            .map_err(|error| format!("{error}"))?;
+        let said = format!("is publishing to path '{}'", self.path());
         let up = poll_until(PATH_LIMIT, || {
-            match describe_status(address, &self.path()) {
-                Ok(404) => None,
-                Ok(200) => Some(Ok(())),
-                other => Some(Err(format!("DESCRIBE: {other:?}"))),
-            }
+            self.daemon.log().contains(&said).then_some(())
         });
-        up.unwrap_or_else(|| Err(format!("the path is not there after {PATH_LIMIT:?}")))
+        up.ok_or_else(|| format!("the path is not there after {PATH_LIMIT:?}"))
     }
 
-    fn read(&self, reader: Reader) -> Outcome {
-        let who = format!("{}-{}", self.stem(), reader.name());
-        Outcome::of(who.clone(), || self.read_checked(reader, &who))
+    fn read(&self, reader: Reader, over: Transport) -> Outcome {
+        let who = format!("{}-{}-{}", self.stem(), reader.name(), over.name());
+        Outcome::of(who.clone(), || self.read_checked(reader, over, &who))
     }
 
-    fn read_checked(&self, reader: Reader, name: &str) -> Result<u64, String> {
-        let decoded = reader.read(&self.url(), self.scratch, name).map_err(say)?;
+    fn read_checked(&self, reader: Reader, over: Transport, name: &str) -> Result<u64, String> {
+        let decoded = reader.read(&self.url(), over, self.scratch, name);
+        let decoded = decoded.map_err(say)?;
         let counters = counter::read_counters(&decoded.video().map_err(say)?);
         let rate = self.clip.frame_rate();
-        let first =
-            counter::check(&counters, rate, self.clip.frames()).map_err(|flaw| flaw.to_string())?;
+        let end_frames = reader.end_frames_forgotten(over);
+        let first = counter::check(&counters, rate, self.clip.frames(), end_frames).map_err(say)?;
         if first > rate * FIRST_FRAME_LIMIT.as_secs() {
             return Err(format!("the first decoded frame is {first}"));
         }
@@ -153,20 +153,31 @@ impl Way<'_> {
     }
 
     fn url(&self) -> String {
-        format!("rtsp://{}:{}/{}", self.host, self.port, self.path())
+        format!(
+            "rtsp://{}:{}/{}",
+            self.host,
+            self.daemon.port(),
+            self.path()
+        )
     }
 
     fn path(&self) -> String {
-        format!("{}/{}", self.publisher.name(), self.clip.name())
+        let Self {
+            publisher,
+            publish_over,
+            clip,
+            ..
+        } = self;
+        format!(
+            "{}/{}/{}",
+            publisher.name(),
+            publish_over.name(),
+            clip.name()
+        )
     }
 
     fn stem(&self) -> String {
-        format!(
-            "{}-{}-{}",
-            self.name,
-            self.publisher.name(),
-            self.clip.name()
-        )
+        format!("{}-{}", self.name, self.path().replace('/', "-"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A network namespace without a name: held by a descriptor, entered by threads, gone with the last of both.
+//! A network namespace without a name: held by a descriptor, visited by threads, gone with the last of both.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -37,20 +37,16 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Runs `action` on a thread within this network. Sockets that it opens, threads and processes that it starts, and
-    /// what those start, belong to this network for good. Its panic is passed on.
+    /// Runs `action` within this network. Sockets that it opens, threads and processes that it starts, and what those
+    /// start, belong to this network for good; this thread comes back.
     ///
     /// # Panics
     /// When `action` does.
-    pub fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
-        let done = thread::scope(|scope| {
-            let within = scope.spawn(|| {
-                sys::enter_network(self.file.as_fd()).expect("whoever made it may enter it");
-                action()
-            });
-            within.join()
-        });
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    pub fn run<T>(&self, action: impl FnOnce() -> T) -> T {
+        let own = File::open(OWN_NAMESPACE).expect("every thread has a network");
+        let _visit = Visit { own };
+        sys::enter_network(self.file.as_fd()).expect("whoever made it may enter it");
+        action()
     }
 
     /// Runs `ip` with these arguments within this network.
@@ -72,6 +68,21 @@ impl Namespace {
     /// Where other processes of this user find it.
     pub(super) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+}
+
+/// Brings its thread back when it is dropped.
+struct Visit {
+    own: File,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // Whoever could leave it may enter it; a thread that stayed elsewhere would fail in strange ways.
+        if let Err(error) = sys::enter_network(self.own.as_fd()) {
+            eprintln!("a thread cannot go back to its network: {error}");
+            std::process::abort();
+        }
     }
 }
 

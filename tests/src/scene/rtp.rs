@@ -30,8 +30,9 @@ impl Rtp {
     }
 }
 
-/// Packet types of a sender report, of and of a source description (RFC 3550, section 12.1).
+/// Packet types of a sender report, of a receiver report, and of a source description (RFC 3550, section 12.1).
 const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 
 /// What a sender report says (RFC 3550, section 6.4.1).
@@ -61,6 +62,72 @@ impl SenderReport {
             ntp: u64::from_be_bytes(ntp),
             timestamp: u32::from_be_bytes(timestamp),
         }
+    }
+}
+
+/// What a receiver says about one source (RFC 3550, section 6.4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiverReport {
+    /// Who says it.
+    pub receiver: u32,
+    /// About whom.
+    pub source: u32,
+    /// Share of packets lost since the report before, in 256ths.
+    pub fraction_lost: u8,
+    /// Packets lost so far.
+    pub lost: u32,
+    /// Highest sequence number so far, with the wraps above it.
+    pub highest: u32,
+    /// Jitter in units of the track's timestamps.
+    pub jitter: u32,
+}
+
+impl ReceiverReport {
+    /// Reads the receiver report with one block that a compound packet begins with; `None` if it begins with another
+    /// packet or has no block.
+    ///
+    /// # Panics
+    /// When the block is cut short.
+    pub fn read(compound: &[u8]) -> Option<Self> {
+        let (&[first, kind, _, _], body) = compound.split_first_chunk::<4>()?;
+        if kind != RECEIVER_REPORT || first & 0x1f == 0 {
+            return None;
+        }
+        let words: Vec<u32> = body
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u32::from_be_bytes(*word))
+            .collect();
+        let &[receiver, source, losses, highest, jitter, ..] = words.as_slice() else {
+            panic!("a report block is cut short: {compound:02x?}");
+        };
+        let [fraction_lost, ..] = losses.to_be_bytes();
+        Some(Self {
+            receiver,
+            source,
+            fraction_lost,
+            lost: losses & 0x00ff_ffff,
+            highest,
+            jitter,
+        })
+    }
+
+    /// The report as a packet.
+    pub fn write(&self) -> Vec<u8> {
+        let losses = u32::from(self.fraction_lost) << 24 | self.lost;
+        let words = [
+            self.receiver,
+            self.source,
+            losses,
+            self.highest,
+            self.jitter,
+            0,
+            0,
+        ];
+        let mut packet = vec![0x81, RECEIVER_REPORT, 0, 7];
+        packet.extend(words.into_iter().flat_map(u32::to_be_bytes));
+        packet
     }
 }
 
@@ -116,6 +183,20 @@ mod tests {
         report.extend_from_slice(&[0x81, 202, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0]);
         let read = SenderReport::read(&report);
         assert_eq!((read.ssrc, read.ntp, read.timestamp), (1, 2 << 32 | 3, 4));
+    }
+
+    #[test]
+    fn a_receivers_report_is_read_as_it_was_written() {
+        let report = ReceiverReport {
+            receiver: 1,
+            source: 2,
+            fraction_lost: 3,
+            lost: 4,
+            highest: 5,
+            jitter: 6,
+        };
+        assert_eq!(ReceiverReport::read(&report.write()), Some(report));
+        assert_eq!(ReceiverReport::read(&[0x80, 201, 0, 1, 0, 0, 0, 1]), None);
     }
 
     #[test]
