@@ -14,7 +14,8 @@
 //! | a URL that is empty, `*`, `..` in disguise, with NUL | `requests`, `messages`: 400 or 404 |
 //! | every method in every state, SETUP twice, UDP after TCP | `requests`: 455, 459 or 461, and the state stays |
 //! | a session id from another connection | `requests`: 454, and its owner plays on |
-//! | `destination=` of a third party, ports that are none | `requests`: 461 or 400 |
+//! | `destination=` of a third party, ports that are none | `requests`, `datagrams`: 461 or 400, and media goes to the peer alone |
+//! | datagrams of strangers | `datagrams`: reach nobody |
 //! | packets of another source, channel or form | `packets`: reach nobody |
 //! | numbers over UDP that jump, repeat, and leave gaps | `numbers`: put in order, and a window of memory |
 //! | timestamps that wrap, for days | `engine`'s own tests of numbering and clock |

@@ -4,6 +4,7 @@
 //! and in the end sessions, tasks, sockets and rings are back at their baseline. That memory follows what has come, and
 //! never what was declared, is shown on a process of its own ([`floods`]).
 
+mod datagrams;
 mod floods;
 mod messages;
 mod numbers;
