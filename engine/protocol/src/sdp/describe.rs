@@ -19,6 +19,17 @@ pub struct Origin<'a> {
     pub name: &'a str,
 }
 
+/// Where media is sent: wherever its reader says at SETUP.
+const ANYWHERE_V4: &str = "IN IP4 0.0.0.0";
+const ANYWHERE_V6: &str = "IN IP6 ::";
+
+/// What [`describe`] has written, as peers over IPv6 have to be told it: GStreamer (1.22) and live555 (2024) open sockets
+/// of the family that the connection line names (RFC 8866 §5.7).
+#[must_use]
+pub fn over_ipv6(description: &str) -> String {
+    description.replacen(ANYWHERE_V4, ANYWHERE_V6, 1)
+}
+
 /// Writes the description of `tracks`.
 #[must_use]
 pub fn describe(tracks: &[TrackDescription], origin: &Origin<'_>) -> String {
@@ -28,7 +39,7 @@ pub fn describe(tracks: &[TrackDescription], origin: &Origin<'_>) -> String {
             origin.session_id, origin.session_version
         )),
         name: one_line(origin.name),
-        connection: Some("IN IP4 0.0.0.0".into()),
+        connection: Some(ANYWHERE_V4.into()),
         timing: Some("0 0".into()),
         attributes: vec![Attribute::new("control", "*")],
         media: tracks.iter().enumerate().map(media).collect(),
@@ -128,6 +139,15 @@ mod tests {
 
     fn announced() -> Vec<TrackDescription> {
         tracks(&parse(ANNOUNCED.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn over_ipv6_only_the_family_is_another() {
+        let description = describe(&announced(), &ORIGIN);
+        let other = over_ipv6(&description);
+        let lines = description.lines().zip(other.lines());
+        let changed: Vec<_> = lines.filter(|(one, other)| one != other).collect();
+        assert_eq!(changed, [("c=IN IP4 0.0.0.0", "c=IN IP6 ::")]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod track;
 use std::fmt;
 
 pub use codec::Codec;
-pub use describe::{Origin, describe};
+pub use describe::{Origin, describe, over_ipv6};
 pub use error::{SdpError, SdpErrorKind};
 pub use parse::{FORMATS_MAX, LINE_BYTES_MAX, LINES_MAX, MEDIA_MAX, SDP_BYTES_MAX, parse};
 pub use track::{MediaKind, TrackDescription, same_tracks, tracks};

@@ -1,5 +1,6 @@
 //! The decisions that the protocol's state machine leaves to the server: which stream, who may, and where.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -96,7 +97,10 @@ impl<T: Transport> Connection<T> {
             let question = Question::Describe { target };
             return Ok(Decided::Flow(self.move_to(entry.owner, question)));
         }
-        let sdp = Bytes::copy_from_slice(described.info.sdp().as_bytes());
+        let sdp = match self.session.peer.ip().to_canonical() {
+            IpAddr::V4(_) => Bytes::copy_from_slice(described.info.sdp().as_bytes()),
+            IpAddr::V6(_) => sdp::over_ipv6(described.info.sdp()).into(),
+        };
         let tracks = described.info.tracks().len();
         if is_begin {
             self.plan = Plan::Read { entry, described };
