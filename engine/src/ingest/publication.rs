@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use shardcast_protocol::codec;
 use shardcast_protocol::container::rtp::rtcp::{self, ReportBlock, SenderReport};
-use shardcast_protocol::container::rtp::{ClockMap, HeaderView, NtpTime, RtpTimestamp};
+use shardcast_protocol::container::rtp::{ClockMap, HeaderView, NtpTime, RtpTimestamp, Ssrc};
 use shardcast_protocol::sdp::TrackDescription;
 use smallvec::SmallVec;
 
@@ -278,6 +278,13 @@ impl Publication {
     /// Takes the memory of the frames that were let in, in order.
     pub fn hold(&mut self, memory: BytesMut) {
         self.builder.hold(memory);
+    }
+
+    /// Whether a packet of this source would be refused: its number says nothing about the track's other packets.
+    #[must_use]
+    pub fn is_of_another_source(&self, track: usize, ssrc: Ssrc) -> bool {
+        let door = self.tracks.get(track);
+        door.is_some_and(|door| door.numbering.is_settled_on_another(ssrc))
     }
 
     /// Whether the open batch is to be closed now: an access unit of the leading track is complete, or it is full.

@@ -79,6 +79,13 @@ impl Numbering {
             .is_some_and(|publisher| publisher.ssrc == ssrc)
     }
 
+    /// Whether the track is another source's for good.
+    #[must_use]
+    pub fn is_settled_on_another(&self, ssrc: Ssrc) -> bool {
+        self.publisher
+            .is_some_and(|publisher| publisher.is_settled && publisher.ssrc != ssrc)
+    }
+
     /// The number and timestamp that an accepted packet gets in the stream.
     pub fn number(
         &mut self,
@@ -303,7 +310,11 @@ mod tests {
     fn packets_of_a_second_source_are_not_taken() {
         let now = Instant::now();
         let mut numbering = Numbering::new(base(0, 0, now), 90_000);
+        assert!(!numbering.is_settled_on_another(Ssrc(2)));
         assert!(rewritten(&mut numbering, &packet(1, 1, 1), now).is_some());
+        assert!(
+            numbering.is_settled_on_another(Ssrc(2)) && !numbering.is_settled_on_another(Ssrc(1))
+        );
         assert_eq!(rewritten(&mut numbering, &packet(1, 1, 2), now), None);
     }
 

@@ -250,10 +250,16 @@ impl Work {
         }
     }
 
-    /// A packet of media waits for its turn; what is no packet is the desk's to refuse.
+    /// A packet of media waits for its turn; what is no packet, or another source's, is the desk's to refuse and takes
+    /// nobody's place.
     fn take_packet(&mut self, track: usize, frame: BytesMut, now: Instant) {
         let header = HeaderView::parse(frame.get(WIRE_HEADER_BYTES..).unwrap_or_default());
-        let Ok(sequence) = header.map(|header| header.sequence_number()) else {
+        let publication = self.desk.publication.borrow();
+        let header = header.ok();
+        let own = header.filter(|own| !publication.is_of_another_source(track, own.ssrc()));
+        let sequence = own.map(|own| own.sequence_number());
+        drop(publication);
+        let Some(sequence) = sequence else {
             return self.hand_in(track, frame, now);
         };
         if self.windows.len() <= track {

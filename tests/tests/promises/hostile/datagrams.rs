@@ -1,7 +1,7 @@
 //! Datagrams that nobody has asked for: media sent to a third party, and packets of strangers for somebody else's stream.
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shardcast::RefusalReason;
 use shardcast_tests::peer::connection::Connection;
@@ -12,11 +12,12 @@ use shardcast_tests::peer::verifier::Verifier;
 use shardcast_tests::scene::bystander::BYSTANDER;
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::ordeal::Ordeal;
+use shardcast_tests::wait::wait_until;
 
 /// Somebody else on this machine.
 const THIRD_PARTY: &str = "127.0.0.2";
 /// How often a stranger sends something.
-const ATTEMPTS: u64 = 20;
+const ATTEMPTS: u32 = 20;
 /// A frame each.
 const INTERVAL: Duration = Duration::from_millis(5);
 
@@ -88,7 +89,9 @@ fn packets_of_strangers_and_of_other_sources_reach_nobody() {
         ];
         // From now on it is known which source the publisher's is.
         publisher.send(&source.next_frame()).unwrap();
-        for _ in 0..ATTEMPTS {
+        let start = Instant::now();
+        for attempt in 0..ATTEMPTS {
+            wait_until(start + INTERVAL * attempt);
             let frame = source.next_frame();
             for stranger in &strangers {
                 stranger.send_to(&forged(&frame[0]), to.rtp).unwrap();
@@ -107,8 +110,8 @@ fn packets_of_strangers_and_of_other_sources_reach_nobody() {
         reader.read_to_end(&mut verifier).unwrap();
         drop(reader);
         ordeal.wait_refused(&[
-            (RefusalReason::OtherSource, ATTEMPTS),
-            (RefusalReason::StrayDatagram, 4 * ATTEMPTS),
+            (RefusalReason::OtherSource, ATTEMPTS.into()),
+            (RefusalReason::StrayDatagram, u64::from(4 * ATTEMPTS)),
         ]);
         ordeal.finish();
     }
