@@ -23,6 +23,7 @@ use shardcast_tests::peer::udp::{UdpPublisher, UdpReader};
 use shardcast_tests::peer::verifier::Verifier;
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::rig::Rig;
+use shardcast_tests::scene::rtp::{ReceiverReport, Rtp};
 use shardcast_tests::wait::wait_until;
 
 const PATH: &str = "live/camera";
@@ -236,6 +237,85 @@ fn a_readers_losses_and_disorder_are_its_own() {
         let missing = tally.missing();
         assert!(missing > 10 && missing <= lost, "{missing} of {lost}");
         assert!(tally.repeated() > 20 && tally.late() > 20, "{tally:?}");
+    });
+}
+
+/// How often the server reports to publishers, with room for a busy machine.
+const REPORT_LIMIT: Duration = Duration::from_secs(15);
+
+#[test]
+fn a_publisher_is_told_what_has_not_arrived_and_so_is_the_operator() {
+    lab::within(
+        "a_publisher_is_told_what_has_not_arrived_and_so_is_the_operator",
+        || {
+            let ground = Ground::build(Subnet::v4, ETHERNET_MTU);
+            let publisher = ground.link_publisher();
+            let mut source = Source::new(Shape::default());
+            let first = source.next_frame();
+            publisher.send(&first).unwrap();
+            let own = Rtp::read(&first[0]).ssrc;
+            // Reports come through.
+            ground.link.impair_towards(End::Near, LOSSES);
+            let report = thread::scope(|scope| {
+                let told = scope.spawn(|| next_receiver_report(&publisher));
+                let sent = publisher.send_frames(&mut source, SLOW_FRAMES, SLOW_INTERVAL);
+                sent.unwrap();
+                told.join().unwrap()
+            });
+            let lost = ground.lost();
+            assert_eq!(report.source, own);
+            assert!(
+                report.lost > 5 && u64::from(report.lost) <= lost,
+                "{report:?} of {lost}"
+            );
+            let seen = ground.rig.publisher_of(PATH);
+            assert!(seen.lost_packets >= u64::from(report.lost) && seen.lost_packets <= lost);
+            assert!(!seen.jitter.is_zero() && seen.jitter < Duration::from_secs(1));
+        },
+    );
+}
+
+/// A frame each, as from a camera: the server reports every ten seconds.
+const SLOW_INTERVAL: Duration = Duration::from_millis(33);
+const SLOW_FRAMES: u32 = 360;
+
+/// The first report to a publisher that speaks of its packets.
+fn next_receiver_report(publisher: &UdpPublisher) -> ReceiverReport {
+    loop {
+        let report = publisher.next_report(REPORT_LIMIT).unwrap();
+        let report = report.expect("the publisher is told nothing");
+        if let Some(report) = ReceiverReport::read(&report) {
+            return report;
+        }
+    }
+}
+
+#[test]
+fn what_a_reader_says_it_has_lost_is_known() {
+    within("what_a_reader_says_it_has_lost_is_known", |ground| {
+        let publisher = ground.link_publisher();
+        let reader = ground.link_reader();
+        let mut source = Source::new(Shape::default());
+        publisher
+            .send_frames(&mut source, GOOD_FRAMES, INTERVAL)
+            .unwrap();
+        let packet = reader.next_packet(REPORT_LIMIT).unwrap();
+        let packet = Rtp::read(&packet.expect("a packet"));
+        let report = ReceiverReport {
+            receiver: 1,
+            source: packet.ssrc,
+            fraction_lost: 25,
+            lost: 17,
+            highest: packet.sequence.into(),
+            jitter: 90,
+        };
+        reader.send_report(&report.write()).unwrap();
+        ground.rig.wait_counters("what a reader has lost", |seen| {
+            let mut sessions = seen.sessions.iter();
+            sessions
+                .find(|session| session.reported_lost_packets == 17)
+                .map(drop)
+        });
     });
 }
 
