@@ -1,11 +1,13 @@
 //! Codecs, as far as passing them on needs to know them.
 //!
-//! Input are RTP payloads in place. Output is what one holds ([`PacketKind`]), where access units
-//! begin and end, and which of them a reader can start at ([`AccessUnitTracker`]). Pictures are not
-//! decoded, and nothing is copied.
+//! Input are RTP payloads in place, and the configurations of descriptions. Output is what a payload
+//! holds ([`PacketKind`]), where access units begin and end, and which of them a reader can start at
+//! ([`AccessUnitTracker`]); the parameter sets of a stream as they are now ([`ParameterSets`]); and what
+//! people are shown of pictures and sound ([`TrackParameters`]). Pictures are not decoded, and of
+//! payloads only parameter sets are copied.
 //!
-//! Deliberately absent: depacketising to whole NAL units across packets. Only crossing to another
-//! container needs that.
+//! Deliberately absent: depacketising of pictures across packets. Only crossing to another container
+//! needs that.
 
 pub mod aac;
 pub mod ac3;
@@ -45,12 +47,14 @@ pub struct PacketKind {
     /// Some of that is the first slice of its picture, from its begin.
     pub picture_start: bool,
     /// Some of that belongs to a picture that a decoder can start at: H.264 IDR, H.265 IRAP (IDR,
-    /// CRA, BLA).
+    /// CRA, BLA), and what corresponds to it in other codecs.
     pub key: bool,
-    /// It holds VPS, SPS or PPS.
+    /// It holds VPS, SPS or PPS, the headers of MPEG-4 video, or the program association table of a
+    /// transport stream.
     pub parameter_sets: bool,
-    /// It holds the SEI message that marks a recovery point (H.264 §D.2.8, H.265 §D.3.8): a decoder
-    /// can start here, even though the picture may not be a key picture.
+    /// It holds the SEI message that marks a recovery point (H.264 §D.2.8, H.265 §D.3.8), or a transport
+    /// stream's mark of random access: a decoder can start here, even though the picture may not be a
+    /// key picture.
     pub recovery_point: bool,
     /// It holds picture data, and all of that is of pictures that no other picture of their temporal
     /// layer refers to.
