@@ -92,6 +92,26 @@ impl DatagramQueue {
         self.burst_datagrams
     }
 
+    /// The same place, for readers of all of the stream's tracks who have been told the clock.
+    #[must_use]
+    pub fn for_all(&self, tracks: usize) -> Self {
+        Self {
+            cursor: self.cursor.clone(),
+            is_set_up: SmallVec::from_elem(true, tracks),
+            runs: VecDeque::new(),
+            burst_datagrams: BURST_DATAGRAMS_MIN,
+            packets_taken: 0,
+            reports_due: None,
+        }
+    }
+
+    /// Whether all has left that the log has, and the next batch is waited for at the same place as `other` does.
+    #[must_use]
+    pub fn stands_with(&self, other: &Self, log: &Log) -> bool {
+        let is_at_head = |queue: &Self| queue.cursor.is_at_head(log) && !queue.has_runs();
+        is_at_head(self) && is_at_head(other)
+    }
+
     /// Whether something is here that has not left.
     #[must_use]
     pub fn has_more(&self, log: &Log) -> bool {

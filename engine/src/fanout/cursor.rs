@@ -84,7 +84,7 @@ enum Place {
 }
 
 /// A reader's place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cursor {
     place: Place,
     policy: SlowReaderPolicy,

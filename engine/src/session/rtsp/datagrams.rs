@@ -56,7 +56,8 @@ impl<T: Transport> Connection<T> {
         let (subscription, described) = (&start.subscription, &start.described);
         let (way, reports) = self.datagram_way(described.info.tracks().len(), losses)?;
         let (entry, log) = (&subscription.entry, &subscription.log);
-        let feed = self.shard.datagram_feed(entry, described.generation, log);
+        let (generation, ports) = (described.generation, way.ports.clone());
+        let feed = self.shard.datagram_feed(entry, generation, log, ports);
         let (queue, infos) = {
             let log = log.log.borrow();
             let cursor = Cursor::new(&log, start.start, start.policy, now());

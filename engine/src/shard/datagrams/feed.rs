@@ -1,8 +1,9 @@
 //! One task per stream and shard sends datagrams to all readers of the stream, one reader after the other: a send waits for
 //! nobody, so a task per reader would be a wake-up per reader and batch for nothing.
 //!
-//! A reader that finds the socket full is tried again when there is room, and those after it wait with it. What a large
-//! batch leaves over goes in the next round, a millisecond later.
+//! Readers who have caught up are served in step ([`super::in_step`]); the others, who have just come, each from its own
+//! place. A reader that finds the socket full is tried again when there is room, and those after it wait with it. What a
+//! large batch leaves over goes in the next round, a millisecond later.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use std::time::Instant;
 use shardcast_runtime::local::Notify;
 use smallvec::SmallVec;
 
+use super::in_step::{InStep, Left, Sent};
+use super::pacer::BURST_INTERVAL;
 use super::ports::DatagramPorts;
 use crate::drops::ReaderDrops;
 use crate::egress::{DatagramQueue, Fill, goodbye_run};
@@ -38,7 +41,10 @@ pub struct DatagramFeed {
     log: Rc<SharedLog>,
     /// Among those whom the log wakes.
     seat: Rc<ReaderSeat>,
+    /// Those who have not caught up.
     readers: RefCell<Vec<Rc<FedReader>>>,
+    in_step: RefCell<Option<InStep>>,
+    ports: Rc<DatagramPorts>,
     /// Which reader is served next in this round.
     next: Cell<usize>,
     is_closed: Cell<bool>,
@@ -69,11 +75,13 @@ pub enum FedEnd {
 #[derive(Debug)]
 pub struct FedReader {
     queue: RefCell<DatagramQueue>,
-    way: DatagramWay,
+    pub(super) way: DatagramWay,
     begin: Arc<[TrackBase]>,
     record: Arc<SessionRecord>,
     drops: ReaderDrops,
     ended: Cell<Option<FedEnd>>,
+    /// What had been sent in step when its record was last told.
+    told: RefCell<Sent>,
     /// Its session waits here for the end.
     session: Rc<ReaderSeat>,
 }
@@ -130,11 +138,27 @@ impl FedReader {
             record,
             drops: ReaderDrops::default(),
             ended: Cell::new(None),
+            told: RefCell::default(),
             session,
         }
     }
 
-    fn end(&self, end: FedEnd) {
+    /// From here on it is sent what is sent in step.
+    pub(super) fn note_told(&self, sent: &Sent) {
+        self.told.replace(sent.clone());
+    }
+
+    /// Counts what it was sent in step since it was last told.
+    pub(super) fn tell(&self, sent: &Sent) {
+        let told = self.told.replace(sent.clone());
+        let tracks = sent.iter().zip(&told).zip(self.way.is_set_up());
+        for ((now, before), _) in tracks.filter(|(_, is_set_up)| *is_set_up) {
+            self.record.packets.add(now.0 - before.0);
+            self.record.outbound_bytes.add(now.1 - before.1);
+        }
+    }
+
+    pub(super) fn end(&self, end: FedEnd) {
         self.ended.set(Some(end));
         self.session.wake.notify();
     }
@@ -196,6 +220,11 @@ impl DatagramFeed {
     }
 
     fn remove(&self, reader: &Rc<FedReader>) {
+        let mut in_step = self.in_step.borrow_mut();
+        if let Some(group) = in_step.as_mut() {
+            group.leave(reader);
+        }
+        in_step.take_if(|group| group.is_empty());
         let mut readers = self.readers.borrow_mut();
         if let Some(index) = readers.iter().position(|found| Rc::ptr_eq(found, reader)) {
             readers.remove(index);
@@ -203,7 +232,7 @@ impl DatagramFeed {
                 self.next.set(self.next.get() - 1);
             }
         }
-        if readers.is_empty() && !self.is_closed.replace(true) {
+        if readers.is_empty() && in_step.is_none() && !self.is_closed.replace(true) {
             self.seat.wake.notify();
             self.log.leave(&self.seat);
         }
@@ -212,24 +241,103 @@ impl DatagramFeed {
     async fn run(self: Rc<Self>, shard: Rc<Shard>) {
         let turn = Rc::new(Notify::new());
         while !self.is_closed.get() {
-            let is_behind = self.serve_all(&shard, &turn).await;
-            if is_behind {
+            let begun = shardcast_platform::now();
+            let is_group_behind = self.serve_in_step(&shard, &turn).await;
+            let is_behind = self.serve_others(&shard, &turn).await;
+            if !is_behind && !is_group_behind {
+                self.seat.wake.notified().await;
+            } else if shardcast_platform::now().saturating_duration_since(begun) < BURST_INTERVAL {
                 shard.bursts.wait(&turn).await;
             } else {
-                self.seat.wake.notified().await;
+                shardcast_platform::yield_now().await;
             }
         }
     }
 
-    /// Serves each reader once; whether one of them is behind. Each round begins one reader further on, so that none is
-    /// always last.
-    async fn serve_all(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
+    /// Sends a burst to all who are in step; whether there is more for them.
+    async fn serve_in_step(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
+        let mut left = self.fill_in_step(shard, shardcast_platform::now());
+        while let Some(run) = self.next_run(left) {
+            left = left.saturating_sub(run.datagrams());
+            self.send_in_step(run, turn).await;
+        }
+        let in_step = self.in_step.borrow();
+        let log = self.log.log.borrow();
+        in_step
+            .as_ref()
+            .is_some_and(|group| group.queue.has_more(&log))
+    }
+
+    /// Looks up what those in step are sent next; how many datagrams may leave at once.
+    fn fill_in_step(&self, shard: &Shard, now: Instant) -> usize {
+        let mut in_step = self.in_step.borrow_mut();
+        let Some(group) = in_step.as_mut() else {
+            return 0;
+        };
+        let fill = {
+            let log = self.log.log.borrow();
+            let fill = group.queue.fill(&log, now);
+            shard.note_oversized(&self.entry.name, &log);
+            fill
+        };
+        if let Some(dropped) = group.queue.poll_drop() {
+            let (path, events) = (&self.entry.name, &shard.server.events);
+            for reader in group.readers() {
+                reader
+                    .drops
+                    .note(Some(dropped), now, &reader.record, path, events);
+            }
+        }
+        group.tell(now);
+        match fill {
+            Fill::Ready => return group.queue.burst_datagrams(),
+            Fill::Empty => {}
+            Fill::Ended(reason) => group.end(FedEnd::Stream(reason)),
+            Fill::TooSlow(reason) => group.end(FedEnd::TooSlow(reason)),
+        }
+        0
+    }
+
+    fn next_run(&self, most: usize) -> Option<DatagramRun> {
+        let mut in_step = self.in_step.borrow_mut();
+        let group = in_step.as_mut().filter(|_| most > 0)?;
+        let run = group.queue.pop_run(most)?;
+        group.begin_run(&run);
+        Some(run)
+    }
+
+    /// Sends a run to all who are in step. What the socket has taken of it for a reader is not sent again.
+    async fn send_in_step(&self, run: DatagramRun, turn: &Rc<Notify>) {
+        let mut rest = run.clone();
+        loop {
+            let left = match self.in_step.borrow_mut().as_mut() {
+                Some(group) if rest.bytes.len() < run.bytes.len() => {
+                    group.send_some(&self.ports, &rest, 1)
+                }
+                Some(group) => group.send_some(&self.ports, &run, READERS_PER_TURN),
+                None => return,
+            };
+            match left {
+                Left::Nobody => return,
+                Left::Some if rest.bytes.len() < run.bytes.len() => rest = run.clone(),
+                Left::Some => shardcast_platform::yield_now().await,
+                Left::Blocked(sent) => {
+                    let _sent = rest.split_front(sent / rest.datagram_bytes.max(1));
+                    self.ports.room(turn).await;
+                }
+            }
+        }
+    }
+
+    /// Serves each reader that is not in step once; whether one of them is behind. Each round begins one reader further
+    /// on, so that none is always last.
+    async fn serve_others(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
         let mut is_behind = false;
         self.begin_round();
         let mut now = shardcast_platform::now();
         while let Some(reader) = self.next_reader() {
             match self.serve(shard, &reader, now) {
-                Served::AtHead => {}
+                Served::AtHead => self.bring_into_step(&reader, now),
                 Served::Behind => is_behind = true,
                 Served::Blocked => {
                     self.next.set(self.next.get() - 1);
@@ -243,6 +351,23 @@ impl DatagramFeed {
             }
         }
         is_behind
+    }
+
+    /// A reader that has caught up goes on with the others.
+    fn bring_into_step(&self, reader: &Rc<FedReader>, now: Instant) {
+        let (log, queue) = (self.log.log.borrow(), reader.queue.borrow());
+        if reader.ended.get().is_some() || !queue.stands_with(&queue, &log) {
+            return;
+        }
+        let mut in_step = self.in_step.borrow_mut();
+        let group = in_step.get_or_insert_with(|| InStep::at(&queue, reader.way.tracks.len(), now));
+        if group.queue.stands_with(&queue, &log) {
+            group.join(reader);
+            self.next.set(self.next.get() - 1);
+            self.readers.borrow_mut().remove(self.next.get());
+        } else if group.is_empty() {
+            *in_step = None;
+        }
     }
 
     fn begin_round(&self) {
@@ -296,6 +421,7 @@ impl Shard {
         entry: &Arc<PathEntry>,
         generation: Generation,
         log: &Rc<SharedLog>,
+        ports: Rc<DatagramPorts>,
     ) -> Rc<DatagramFeed> {
         let key = (entry.id, generation);
         let mut feeds = self.feeds.0.borrow_mut();
@@ -311,6 +437,8 @@ impl Shard {
             log: log.clone(),
             seat: log.seat(),
             readers: RefCell::default(),
+            in_step: RefCell::default(),
+            ports,
             next: Cell::new(0),
             is_closed: Cell::new(false),
             _datagrams: log.join_datagrams(packet_bytes_max),

@@ -7,6 +7,7 @@
 mod directory;
 mod feed;
 mod forward;
+mod in_step;
 mod inbox;
 mod pacer;
 mod ports;

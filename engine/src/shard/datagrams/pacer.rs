@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use shardcast_runtime::local::Notify;
 
-/// From one burst of a reader's datagrams to the next.
-const BURST_INTERVAL: Duration = Duration::from_millis(1);
+/// From one burst of a reader's datagrams to the next, at least.
+pub(super) const BURST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Tasks that wait until all of them are let go on together.
 #[derive(Debug, Default)]
