@@ -257,15 +257,18 @@ impl DatagramFeed {
     /// Sends a burst to all who are in step; whether there is more for them.
     async fn serve_in_step(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
         let mut left = self.fill_in_step(shard, shardcast_platform::now());
+        let is_fed = left > 0;
         while let Some(run) = self.next_run(left) {
             left = left.saturating_sub(run.datagrams());
             self.send_in_step(run, turn).await;
         }
         let in_step = self.in_step.borrow();
         let log = self.log.log.borrow();
+        // The end may have come with the last batch, and then nobody wakes the feed for it.
+        let is_end_due = is_fed && log.ended().is_some();
         in_step
             .as_ref()
-            .is_some_and(|group| group.queue.has_more(&log))
+            .is_some_and(|group| group.queue.has_more(&log) || is_end_due)
     }
 
     /// Looks up what those in step are sent next; how many datagrams may leave at once.
@@ -405,7 +408,10 @@ impl DatagramFeed {
             Fill::Ended(reason) => reader.end(FedEnd::Stream(reason)),
             Fill::TooSlow(reason) => reader.end(FedEnd::TooSlow(reason)),
         }
-        match (reader.send_burst(&mut queue), queue.has_more(&log)) {
+        // As above.
+        let is_end_due = log.ended().is_some() && reader.ended.get().is_none();
+        let has_more = |queue: &DatagramQueue| queue.has_more(&log) || is_end_due;
+        match (reader.send_burst(&mut queue), has_more(&queue)) {
             (false, _) => Served::Blocked,
             (true, true) => Served::Behind,
             (true, false) => Served::AtHead,
