@@ -85,7 +85,8 @@ pub const CASES: [Case; 9] = [
 ];
 
 impl Case {
-    /// The daemon's configuration. Readers spread over the shards at once, so that every ring is used.
+    /// The daemon's configuration. Readers spread over the shards at once, so that every ring is used. `rtspclientsink`
+    /// sends its first 2 s at once, more than the system's usual buffer holds.
     pub fn configuration(&self) -> String {
         let Self {
             shards,
@@ -94,7 +95,8 @@ impl Case {
             ..
         } = self;
         format!(
-            "shards: {shards}\ndriver: {driver}\nmoveLive: {move_live}\ngatherReaders: 0\n{}\
+            "shards: {shards}\ndriver: {driver}\nmoveLive: {move_live}\ngatherReaders: 0\n\
+             udpReadBufferSize: 2097152\n{}\
              paths:\n  all_others:\n",
             self.login.configuration()
         )
