@@ -42,7 +42,8 @@ fn every_reader_decodes_both_clips_whole_under_every_pair_of_settings() {
 fn a_clip_that_ffmpeg_publishes_comes_back_whole() {
     let clips = made_clips(&[Clip::H264Aac]);
     let scratch = folder();
-    let daemon = Daemon::start("paths:\n  all_others:\n").unwrap();
+    // Room for the burst with which a publisher begins.
+    let daemon = Daemon::start("udpReadBufferSize: 2097152\npaths:\n  all_others:\n").unwrap();
     let outcomes = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for publish_over in Transport::UNICAST {
