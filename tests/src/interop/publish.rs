@@ -58,15 +58,15 @@ impl Publisher {
         Program::start(&mut command, log)
     }
 
-    /// Waits for the end of what [`Self::start`] has started.
+    /// Waits for the end of what [`Self::start`] has started; what is said of a GStreamer that had to be killed.
     ///
     /// # Errors
     /// When ffmpeg fails or does not end by itself.
-    pub fn finish(self, program: Program) -> Result<(), ProgramError> {
-        let ended = program.wait(PUBLISH_LIMIT);
-        match self {
-            Self::Ffmpeg => ended,
-            Self::GStreamer => Ok(()),
+    pub fn finish(self, program: Program) -> Result<Option<ProgramError>, ProgramError> {
+        match (self, program.wait(PUBLISH_LIMIT)) {
+            (_, Ok(())) | (Self::GStreamer, Err(ProgramError::Failed { .. })) => Ok(None),
+            (Self::GStreamer, Err(hung)) => Ok(Some(hung)),
+            (Self::Ffmpeg, Err(error)) => Err(error),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::clip::{CLIP_DURATION, Clip};
 use super::counter;
+use super::process::ProgramError;
 use super::publish::Publisher;
 use super::read::Reader;
 use super::tone;
@@ -89,12 +90,15 @@ impl Way<'_> {
                 .publisher
                 .start(self.clip, self.clips, (&to.0, to.1), &log);
             let program = program.map_err(say)?;
-            thread::scope(|scope| {
+            let hung = thread::scope(|scope| {
                 let published = scope.spawn(|| self.publisher.finish(program));
                 outcomes = self.read_all(readers);
                 published.join().expect("a publisher's thread panicked")
-            })
-            .map_err(say)?;
+            });
+            // What its readers make of such an end is not theirs to answer for.
+            if let Some(hung) = hung.map_err(say)? {
+                blame(&mut outcomes, &hung);
+            }
             Ok(0)
         });
         outcomes.push(publisher);
@@ -178,6 +182,15 @@ impl Way<'_> {
 
     fn stem(&self) -> String {
         format!("{}-{}", self.name, self.path().replace('/', "-"))
+    }
+}
+
+/// Adds to whatever went wrong that the publisher hung.
+fn blame(outcomes: &mut [Outcome], hung: &ProgramError) {
+    for outcome in outcomes {
+        if let Err(error) = &mut outcome.result {
+            error.push_str(&format!("; its publisher, {hung}"));
+        }
     }
 }
 
