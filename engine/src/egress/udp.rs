@@ -17,8 +17,8 @@ use super::reports::first_report;
 use crate::fanout::{Cursor, DatagramRun, Drop, Entry, Log, Next, Position};
 use crate::stream::{TrackBase, compound_goodbye};
 
-/// Datagrams that leave at once for a reader, at least: about a millisecond of a 150 Mbit/s link.
-const BURST_DATAGRAMS_MIN: usize = 16;
+/// Datagrams that leave at once for a reader, at least: about a millisecond of a 250 Mbit/s link.
+const BURST_DATAGRAMS_MIN: usize = 24;
 
 /// A batch leaves in at most so many bursts, however large it is, a millisecond apart: more would be latency for nothing.
 const BURSTS_MAX: usize = 8;
