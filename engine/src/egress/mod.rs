@@ -6,4 +6,4 @@ mod tcp;
 mod udp;
 
 pub use tcp::{Fill, TcpQueue, WRITE_BYTES_MAX};
-pub use udp::{DatagramQueue, GOODBYE_AFTER, control_run, first_sequence, goodbye_run};
+pub use udp::{DatagramQueue, GOODBYE_AFTER, control_run, first_sequence, goodbye_runs};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shardcast_platform::Slice;
-use shardcast_protocol::container::rtp::{SequenceNumber, Ssrc};
+use shardcast_protocol::container::rtp::SequenceNumber;
 use smallvec::SmallVec;
 
 use super::Fill;
@@ -81,9 +81,22 @@ impl DatagramQueue {
         self.runs.pop_front()
     }
 
-    /// Puts back what did not leave.
-    pub fn push_back(&mut self, run: DatagramRun) {
-        self.runs.push_front(run);
+    /// Has a burst sent, run by run; `send` says how many bytes the socket has taken. False when it takes no more: the rest
+    /// stays here.
+    pub fn send_burst(&mut self, mut send: impl FnMut(&DatagramRun) -> usize) -> bool {
+        let mut left = self.burst_datagrams;
+        while left > 0
+            && let Some(mut run) = self.pop_run(left)
+        {
+            left = left.saturating_sub(run.datagrams());
+            let sent = send(&run);
+            if sent < run.bytes.len() {
+                let _sent = run.split_front(sent / run.datagram_bytes.max(1));
+                self.runs.push_front(run);
+                return false;
+            }
+        }
+        true
     }
 
     /// Datagrams that may leave at once.
@@ -178,10 +191,13 @@ pub fn control_run(track: u8, compound: Bytes) -> DatagramRun {
 /// what it has not taken from the one when the other speaks.
 pub const GOODBYE_AFTER: Duration = Duration::from_millis(500);
 
-/// A goodbye of one track (RFC 3550, section 6.6).
-#[must_use]
-pub fn goodbye_run(track: u8, ssrc: Ssrc) -> Option<DatagramRun> {
-    Some(control_run(track, compound_goodbye(ssrc)?))
+/// The goodbye of each track (RFC 3550, section 6.6).
+pub fn goodbye_runs(begin: &[TrackBase]) -> impl Iterator<Item = DatagramRun> + '_ {
+    let goodbye = |(track, base): (u8, &TrackBase)| {
+        let compound = compound_goodbye(base.ssrc)?;
+        Some(control_run(track, compound))
+    };
+    (0u8..).zip(begin).filter_map(goodbye)
 }
 
 /// The number in the datagram image of each track's first packet at or after `position`.

@@ -15,7 +15,7 @@ use shardcast_platform::{UdpSocket, sleep};
 use shardcast_runtime::local::Notify;
 
 use super::{Described, Shard};
-use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_run};
+use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_runs};
 use crate::fanout::{
     Cursor, DatagramRun, DatagramSeat, ReaderSeat, SharedLog, SlowReaderPolicy, Start,
 };
@@ -222,39 +222,32 @@ impl Sender {
     }
 
     async fn send_burst(&mut self) {
-        let mut left = self.queue.burst_datagrams();
-        while left > 0
-            && let Some(mut run) = self.queue.pop_run(left)
-        {
-            left = left.saturating_sub(run.datagrams());
-            let sent = self.send(&run).unwrap_or(run.bytes.len());
-            if sent < run.bytes.len() {
-                let _sent = run.split_front(sent / run.datagram_bytes.max(1));
-                self.queue.push_back(run);
-                break;
-            }
-        }
+        let (socket, tracks) = (&self.socket, &self.tracks);
+        let send = |run: &DatagramRun| send(socket, tracks, run).unwrap_or(run.bytes.len());
+        self.queue.send_burst(send);
         if self.queue.has_runs() {
             self.shard.bursts.wait(&self.turn).await;
         }
     }
 
-    fn send(&self, run: &DatagramRun) -> io::Result<usize> {
-        let Some((rtp, rtcp)) = self.tracks.get(usize::from(run.track)) else {
-            return Ok(run.bytes.len());
-        };
-        let to = if run.is_rtcp { rtcp } else { rtp };
-        self.socket
-            .send_run(&run.bytes, run.datagram_bytes, *to, None)
-    }
-
     fn send_goodbye(&self) {
-        for (track, base) in (0u8..).zip(self.begin.iter()) {
-            if let Some(run) = goodbye_run(track, base.ssrc) {
-                let _may_be_lost = self.send(&run);
-            }
+        for run in goodbye_runs(&self.begin) {
+            let _may_be_lost = send(&self.socket, &self.tracks, &run);
         }
     }
+}
+
+/// Sends what the socket takes of a run to its track's group.
+fn send(
+    socket: &UdpSocket,
+    tracks: &[(SocketAddr, SocketAddr)],
+    run: &DatagramRun,
+) -> io::Result<usize> {
+    let Some((rtp, rtcp)) = tracks.get(usize::from(run.track)) else {
+        return Ok(run.bytes.len());
+    };
+    let to = if run.is_rtcp { rtcp } else { rtp };
+    socket.send_run(&run.bytes, run.datagram_bytes, *to, None)
 }
 
 impl Shard {

@@ -19,7 +19,7 @@ use super::in_step::{InStep, Left, Sent};
 use super::pacer::BURST_INTERVAL;
 use super::ports::DatagramPorts;
 use crate::drops::ReaderDrops;
-use crate::egress::{DatagramQueue, Fill, goodbye_run};
+use crate::egress::{DatagramQueue, Fill, goodbye_runs};
 use crate::fanout::{DatagramRun, DatagramSeat, DropReason, EndReason, ReaderSeat, SharedLog};
 use crate::path::{PathEntry, PathId};
 use crate::record::SessionRecord;
@@ -165,20 +165,11 @@ impl FedReader {
 
     /// Sends a burst; false when the socket takes no more.
     fn send_burst(&self, queue: &mut DatagramQueue) -> bool {
-        let mut left = queue.burst_datagrams();
-        while left > 0
-            && let Some(mut run) = queue.pop_run(left)
-        {
-            left = left.saturating_sub(run.datagrams());
-            let sent = self.way.send(&run);
+        queue.send_burst(|run| {
+            let sent = self.way.send(run);
             self.record.outbound_bytes.add(sent as u64);
-            if sent < run.bytes.len() {
-                let _sent = run.split_front(sent / run.datagram_bytes.max(1));
-                queue.push_back(run);
-                return false;
-            }
-        }
-        true
+            sent
+        })
     }
 }
 
@@ -191,10 +182,8 @@ impl FedSeat {
 
     /// Tells the reader that the stream has ended (RFC 3550, section 6.6). It may be lost; its connection says it again.
     pub fn send_goodbye(&self) {
-        for (track, base) in (0u8..).zip(self.reader.begin.iter()) {
-            if let Some(run) = goodbye_run(track, base.ssrc) {
-                self.reader.way.send(&run);
-            }
+        for run in goodbye_runs(&self.reader.begin) {
+            self.reader.way.send(&run);
         }
     }
 }
