@@ -1,0 +1,200 @@
+//! What a run has shown: figures of the readers, of the server's process, and of ourselves. Made by the run, printed and
+//! compared by reports.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::validity::Validity;
+
+/// Latencies are kept up to a minute, to a tenth of a percent.
+pub const LATENCY_MAX: Duration = Duration::from_secs(60);
+const LATENCY_DIGITS: u8 = 3;
+
+/// What a run has shown while it was measured.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// How long was measured.
+    pub wall: Duration,
+    /// The readers that are looked at packet by packet.
+    pub sampled: Sampled,
+    /// All well-behaved readers.
+    pub all: All,
+    /// From the first byte of a join to the answer to PLAY, of all readers that came to play: nanoseconds.
+    pub joins: Histogram<u64>,
+    /// What publishers did.
+    pub published: Published,
+    /// What the server's process used, where it can be seen.
+    pub server: Option<Usage>,
+    /// What we used ourselves.
+    pub own: OwnUse,
+    /// One per second, from the first join to the end.
+    pub intervals: Vec<Interval>,
+    /// Whether the figures are the server's, or ours.
+    pub validity: Validity,
+    /// Whether it was broken off.
+    pub is_partial: bool,
+}
+
+/// What the readers that are looked at have received.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    /// How many they are.
+    pub readers: usize,
+    /// RTP packets, of all tracks.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packets that sequence numbers leave out.
+    pub lost: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came after a later one.
+    pub reordered: u64,
+    /// Packets of the publisher that never came, although no sequence number is missing: the server has left them out.
+    pub skipped: u64,
+    /// Readers that were sent what is no packet.
+    pub broken: usize,
+    /// From the moment at which a packet was due at the publisher to that at which the kernel had it for the reader:
+    /// nanoseconds. Empty when the stream carries no moments.
+    pub latency: Histogram<u64>,
+}
+
+/// What all well-behaved readers have received, looked at or only counted.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct All {
+    /// Readers that played at the end.
+    pub readers: usize,
+    /// Bytes, with what frames them on the connection.
+    pub bytes: u64,
+    /// Packets times readers: counted where packets are looked at, by their mean size elsewhere.
+    pub deliveries: f64,
+    /// Readers that were only counted, and have less than 98 % of the bytes that looked-at readers of their path have.
+    pub short: usize,
+    /// Joins that the server refused.
+    pub refused: usize,
+    /// Joins that failed otherwise.
+    pub failed: usize,
+    /// Connections that the server ended.
+    pub closed: usize,
+}
+
+/// What publishers did.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// From the moment at which a packet was due to that at which the system had taken it: nanoseconds.
+    pub lateness: Histogram<u64>,
+    /// Times that a publisher has left and come back.
+    pub flaps: u64,
+}
+
+/// What a process used.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Usage {
+    /// CPU time while it was measured.
+    pub cpu: Duration,
+    /// Memory in RAM at the end.
+    pub resident_bytes: u64,
+    /// Threads at the end.
+    pub threads: usize,
+}
+
+/// What we used ourselves.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OwnUse {
+    /// CPU time of the whole process while it was measured.
+    pub cpu: Duration,
+    /// CPU time of the threads that read, while it was measured.
+    pub readers_cpu: Duration,
+    /// The busiest second of the busiest thread, as a share of that second.
+    pub busiest_share: f64,
+}
+
+/// One second of a run.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Interval {
+    /// From the run's begin to its end.
+    pub until: Duration,
+    /// Whether it counts.
+    pub is_measured: bool,
+    /// Readers that play.
+    pub readers: usize,
+    /// Bytes of all readers.
+    pub bytes: u64,
+    /// Packets that looked-at readers lack: left out by sequence numbers, or skipped.
+    pub lost: u64,
+    /// The median and the 99th percentile of latency, where moments are known.
+    pub latency_p50: Option<Duration>,
+    /// See above.
+    pub latency_p99: Option<Duration>,
+    /// CPU time of the server's process.
+    pub server_cpu: Option<Duration>,
+    /// The share that our busiest thread worked.
+    pub own_share: f64,
+}
+
+impl Measured {
+    /// CPU time of the server's process per packet and reader, in nanoseconds, where it can be seen.
+    #[must_use]
+    pub fn server_nanos(&self) -> Option<f64> {
+        let server = self.server.filter(|_| self.all.deliveries > 0.0)?;
+        Some(server.cpu.as_nanos() as f64 / self.all.deliveries)
+    }
+
+    /// The share of a CPU that the server's process had, where it can be seen.
+    #[must_use]
+    pub fn server_share(&self) -> Option<f64> {
+        let server = self.server.filter(|_| !self.wall.is_zero())?;
+        Some(server.cpu.as_secs_f64() / self.wall.as_secs_f64())
+    }
+
+    /// Our own CPU time as readers per packet and reader, in nanoseconds.
+    #[must_use]
+    pub fn own_nanos(&self) -> Option<f64> {
+        let deliveries = Some(self.all.deliveries).filter(|it| *it > 0.0)?;
+        Some(self.own.readers_cpu.as_nanos() as f64 / deliveries)
+    }
+
+    /// The packets that are missing as a part of those that should have come to the readers that are looked at.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        let lost = self.sampled.lost + self.sampled.skipped;
+        match self.sampled.packets + lost {
+            0 => 0.0,
+            due => lost as f64 / due as f64,
+        }
+    }
+
+    /// A quantile of latency; none when the stream carries no moments.
+    #[must_use]
+    pub fn latency(&self, quantile: f64) -> Option<Duration> {
+        quantile_of(&self.sampled.latency, quantile)
+    }
+}
+
+/// A quantile; none of an empty histogram.
+#[must_use]
+pub fn quantile_of(histogram: &Histogram<u64>, quantile: f64) -> Option<Duration> {
+    let is_known = !histogram.is_empty();
+    is_known.then(|| Duration::from_nanos(histogram.value_at_quantile(quantile)))
+}
+
+/// An empty histogram of nanoseconds.
+///
+/// # Panics
+/// Never: its range is one that histograms have.
+#[must_use]
+pub fn nanos_histogram() -> Histogram<u64> {
+    Histogram::new_with_max(LATENCY_MAX.as_nanos() as u64, LATENCY_DIGITS)
+        .expect("a minute in nanoseconds to three digits")
+}
+
+/// Adds a duration; one over [`LATENCY_MAX`] counts as that.
+pub fn record(histogram: &mut Histogram<u64>, duration: Duration) {
+    histogram.saturating_record(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+}

@@ -1,0 +1,270 @@
+//! The options of `shardcast bench`, and the plan that they make.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// Loads a server with publishers and readers, and measures what the readers see.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Without --target a Shardcast is started on a free port of this machine, in a process of its own.\n\
+Exit status: 0 when all is within its bounds; 1 above a bound, or after an error; 2 for wrong options; 3 when the load \
+generator was itself the bottleneck, so that the figures say nothing about the server.\n\n\
+Examples:\n  \
+shardcast bench --readers 1000 --mbit 2\n  \
+shardcast bench --target rtsp://media:8554/bench --readers 500 --transport udp --plot run.svg\n  \
+shardcast bench --find-limit --max-p99 100ms --max-loss 0\n  \
+shardcast bench --readers 500 --against floor --cpu-at-most 1.2")]
+pub struct Options {
+    /// The server to load, and the path to publish and read; with several paths, their numbers are put behind it
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    pub target: Option<String>,
+    /// The process of the target, on this machine: its CPU time, memory and threads are read
+    #[arg(long, requires = "target", help_heading = "Server")]
+    pub pid: Option<u32>,
+    /// A configuration key of the server that is started here, for example coalesce=5ms
+    #[arg(
+        long = "set",
+        value_name = "KEY=VALUE",
+        conflicts_with = "target",
+        help_heading = "Server"
+    )]
+    pub set: Vec<String>,
+    /// CPUs of the server that is started here, for example 0,2-3 [default: the first half]
+    #[arg(
+        long,
+        value_name = "LIST",
+        conflicts_with = "target",
+        help_heading = "Server"
+    )]
+    pub server_cpus: Option<String>,
+    /// CPUs of the load [default: those that the server does not have; with --target, all]
+    #[arg(long, value_name = "LIST", help_heading = "Server")]
+    pub load_cpus: Option<String>,
+
+    /// Readers, of all paths together [default: 100]
+    #[arg(long, conflicts_with = "readers_per_path", help_heading = "Load")]
+    pub readers: Option<usize>,
+    /// Paths that are published and read
+    #[arg(long, default_value_t = 1, help_heading = "Load")]
+    pub paths: usize,
+    /// Readers of each path, instead of --readers
+    #[arg(long, help_heading = "Load")]
+    pub readers_per_path: Option<usize>,
+    /// How packets come to the readers
+    #[arg(long, value_enum, default_value_t = TransportOption::Tcp, help_heading = "Load")]
+    pub transport: TransportOption,
+    /// How the publishers' packets go to the server
+    #[arg(long, value_enum, default_value_t = TransportOption::Tcp, help_heading = "Load")]
+    pub publisher_transport: TransportOption,
+    /// Bit rate of the video, in Mbit/s
+    #[arg(long, default_value_t = 2.0, help_heading = "Load")]
+    pub mbit: f64,
+    /// Frames per second
+    #[arg(long, default_value_t = 30.0, help_heading = "Load")]
+    pub fps: f64,
+    /// Frames from one key frame to the next
+    #[arg(
+        long,
+        value_name = "FRAMES",
+        default_value_t = 60,
+        help_heading = "Load"
+    )]
+    pub gop: u64,
+    /// Bytes of a full RTP packet
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 1400,
+        help_heading = "Load"
+    )]
+    pub packet_bytes: usize,
+    /// AAC audio beside the video
+    #[arg(long, help_heading = "Load")]
+    pub audio: bool,
+    /// Publish this file, over and over, instead of a made-up stream: MP4 or H.264 byte stream
+    #[arg(long, conflicts_with_all = ["mbit", "fps", "gop", "audio", "no_publish"], help_heading = "Load")]
+    pub file: Option<PathBuf>,
+    /// Only read: somebody else publishes at the target
+    #[arg(long, requires = "target", help_heading = "Load")]
+    pub no_publish: bool,
+    /// Time from one packet of a frame to the next, for example 600us; without it each frame leaves at once
+    #[arg(long, value_parser = parse_duration, help_heading = "Load")]
+    pub gap: Option<Duration>,
+
+    /// Time in which the readers join [default: a second for every 1000]
+    #[arg(long, value_parser = parse_duration, help_heading = "Course")]
+    pub ramp: Option<Duration>,
+    /// After that, time before anything counts
+    #[arg(long, value_parser = parse_duration, default_value = "2s", help_heading = "Course")]
+    pub warm_up: Duration,
+    /// Time that is measured
+    #[arg(long, value_parser = parse_duration, default_value = "10s", help_heading = "Course")]
+    pub duration: Duration,
+    /// Readers that are looked at packet by packet, spread over the order in which they join; the others are counted
+    /// [default: one in 20, at least 10, at most 100]
+    #[arg(long, help_heading = "Course")]
+    pub sampled: Option<usize>,
+    /// What is left to chance follows from this number [default: by chance; it is printed]
+    #[arg(long, help_heading = "Course")]
+    pub seed: Option<u64>,
+
+    /// Readers that join while the others are measured
+    #[arg(
+        long,
+        value_name = "READERS",
+        default_value_t = 0,
+        help_heading = "Disturbance"
+    )]
+    pub storm: usize,
+    /// From the first of them to the last
+    #[arg(long, value_parser = parse_duration, default_value = "5s", help_heading = "Disturbance")]
+    pub storm_within: Duration,
+    /// They stay; otherwise each leaves when it has its first packet
+    #[arg(long, help_heading = "Disturbance")]
+    pub storm_stays: bool,
+    /// Readers, beside the others, that stop reading once they play
+    #[arg(
+        long,
+        value_name = "READERS",
+        default_value_t = 0,
+        help_heading = "Disturbance"
+    )]
+    pub stalled: usize,
+    /// Readers, beside the others, that read too slowly
+    #[arg(
+        long,
+        value_name = "READERS",
+        default_value_t = 0,
+        help_heading = "Disturbance"
+    )]
+    pub crawling: usize,
+    /// What each of these reads, in Mbit/s [default: a quarter of --mbit]
+    #[arg(long, value_name = "MBIT", help_heading = "Disturbance")]
+    pub crawl_mbit: Option<f64>,
+    /// Readers, beside the others, that vanish without a word and come back
+    #[arg(
+        long,
+        value_name = "READERS",
+        default_value_t = 0,
+        help_heading = "Disturbance"
+    )]
+    pub vanishing: usize,
+    /// Publishers that leave and come back
+    #[arg(
+        long,
+        value_name = "PUBLISHERS",
+        default_value_t = 0,
+        help_heading = "Disturbance"
+    )]
+    pub flapping: usize,
+    /// From one leave to the next
+    #[arg(long, value_parser = parse_duration, default_value = "5s", help_heading = "Disturbance")]
+    pub flap_every: Duration,
+    /// How long each is away
+    #[arg(long, value_parser = parse_duration, default_value = "1s", help_heading = "Disturbance")]
+    pub flap_away: Duration,
+
+    /// Take turns with the bare relay, and print ratios
+    #[arg(long, value_enum, conflicts_with_all = ["compare", "find_limit"], help_heading = "Comparison")]
+    pub against: Option<Yardstick>,
+    /// Take turns with this server, and print ratios
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "find_limit",
+        help_heading = "Comparison"
+    )]
+    pub compare: Option<String>,
+    /// The process of that server, on this machine
+    #[arg(
+        long,
+        value_name = "PID",
+        requires = "compare",
+        help_heading = "Comparison"
+    )]
+    pub compare_pid: Option<u32>,
+    /// Turns
+    #[arg(long, default_value_t = 5, help_heading = "Comparison")]
+    pub turns: usize,
+    /// Exit with status 1 when the ratio of CPU time per packet and reader is above this
+    #[arg(long, value_name = "RATIO", help_heading = "Comparison")]
+    pub cpu_at_most: Option<f64>,
+    /// Exit with status 1 when the ratio of the 99th percentiles of latency is above this
+    #[arg(long, value_name = "RATIO", help_heading = "Comparison")]
+    pub p99_at_most: Option<f64>,
+
+    /// Find how many readers the server can serve
+    #[arg(long, help_heading = "Limit")]
+    pub find_limit: bool,
+    /// The 99th percentile of latency may be so high
+    #[arg(long, value_parser = parse_duration, default_value = "100ms", help_heading = "Limit")]
+    pub max_p99: Duration,
+    /// So many percent of the packets may be missing
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 0.0,
+        help_heading = "Limit"
+    )]
+    pub max_loss: f64,
+    /// Do not try more readers than this
+    #[arg(long, default_value_t = 100_000, help_heading = "Limit")]
+    pub max_readers: usize,
+    /// Stop when the limit is known to so many percent
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 5.0,
+        help_heading = "Limit"
+    )]
+    pub precision: f64,
+
+    /// Print the result as JSON instead of a table, or write it to FILE beside the table
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Draw the result
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub plot: Option<PathBuf>,
+    /// No progress while it runs
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// How packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TransportOption {
+    /// Between the messages of the connection
+    Tcp,
+    /// As datagrams
+    Udp,
+}
+
+/// What a server is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Yardstick {
+    /// A relay that does the least possible
+    Floor,
+}
+
+/// `600us`, `1.5ms`, `10s`, `2m`; a number alone is seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 6] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+    ];
+    let unit = UNITS
+        .iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, seconds) = unit.unwrap_or((text, 1.0));
+    let number: f64 = number
+        .trim()
+        .parse()
+        .map_err(|_| "no duration, as 600us, 10s or 2m are")?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}

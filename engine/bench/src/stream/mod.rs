@@ -1,0 +1,5 @@
+//! What publishers send: frames of a made-up stream or of a file, cut into RTP packets that carry the moment at which they
+//! were due, and the other end of that, the count of what a reader has got of them.
+
+pub mod packets;
+pub mod probe;

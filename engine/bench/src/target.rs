@@ -1,0 +1,86 @@
+//! Where a server is, and what its paths are called.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use shardcast_protocol::rtsp::RtspUrl;
+
+use crate::BenchError;
+
+/// A server, and the first part of the names of the paths that are used on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// `rtsp://host:port/path`, without credentials.
+    pub url: String,
+    /// How many paths there are.
+    pub paths: usize,
+    /// Who we are.
+    pub credentials: Option<Credentials>,
+}
+
+/// A user and the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub pass: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// The server that an `rtsp://` URL names, for so many paths. Its user and password are ours.
+    ///
+    /// # Errors
+    /// When it is no such URL, or its host has no address.
+    pub fn parse(option: &'static str, text: &str, paths: usize) -> Result<Self, BenchError> {
+        let wrong = |reason: String| BenchError::Option { option, reason };
+        let url = RtspUrl::parse(text).map_err(|error| wrong(format!("{text}: {error}")))?;
+        if url.is_tls() {
+            return Err(wrong(format!("{text}: rtsps is not supported")));
+        }
+        let mut addresses = (url.host(), url.port())
+            .to_socket_addrs()
+            .map_err(|error| wrong(format!("{}: {error}", url.host())))?;
+        let address = addresses
+            .next()
+            .ok_or_else(|| wrong(format!("{}: no address", url.host())))?;
+        Ok(Self {
+            address,
+            url: url.to_base().trim_end_matches('/').to_owned(),
+            paths,
+            credentials: Credentials::of(text),
+        })
+    }
+
+    /// The URL of a path: that of the target while there is one path, else with the path's number behind it.
+    #[must_use]
+    pub fn path_url(&self, path: usize) -> String {
+        match self.paths {
+            0 | 1 => self.url.clone(),
+            _ => format!("{}{path}", self.url),
+        }
+    }
+}
+
+impl Credentials {
+    /// Those in a URL, percent-decoded.
+    fn of(url: &str) -> Option<Self> {
+        let (_, rest) = url.split_once("://")?;
+        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+        let (credentials, _) = authority.rsplit_once('@')?;
+        let (user, pass) = credentials.split_once(':').unwrap_or((credentials, ""));
+        Some(Self {
+            user: user.to_owned(),
+            pass: pass.to_owned(),
+        })
+    }
+}
