@@ -16,6 +16,7 @@ mod error;
 pub mod measured;
 mod options;
 pub mod shape;
+mod stage;
 pub mod stream;
 pub mod target;
 pub mod validity;

@@ -1,0 +1,55 @@
+//! How far a run has come: set by the coordinator, seen by every thread that makes the load; and what those threads tell
+//! it each second.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use hdrhistogram::Histogram;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Readers join.
+    Ramp,
+    /// The stream flows, and nothing counts yet.
+    WarmUp,
+    /// What happens counts.
+    Measured,
+    /// Everybody leaves.
+    Ending,
+}
+
+const STAGES: [Stage; 4] = [Stage::Ramp, Stage::WarmUp, Stage::Measured, Stage::Ending];
+
+/// The stage that all threads see.
+#[derive(Debug, Default)]
+pub(crate) struct SharedStage(AtomicU8);
+
+impl SharedStage {
+    /// Goes on to this stage.
+    pub(crate) fn set(&self, stage: Stage) {
+        self.0.store(stage as u8, Ordering::Release);
+    }
+
+    /// Where we are.
+    pub(crate) fn now(&self) -> Stage {
+        let place = usize::from(self.0.load(Ordering::Acquire));
+        STAGES.get(place).copied().unwrap_or(Stage::Ending)
+    }
+}
+
+/// What a thread has seen in about a second.
+#[derive(Clone, Debug)]
+pub(crate) struct Tick {
+    /// Which thread.
+    pub(crate) thread: String,
+    /// Well-behaved readers that play on it now.
+    pub(crate) playing: usize,
+    /// Bytes that came to them.
+    pub(crate) bytes: u64,
+    /// Packets that looked-at readers lack.
+    pub(crate) lost: u64,
+    /// Latencies of looked-at readers.
+    pub(crate) latency: Histogram<u64>,
+    /// The share of the time that the thread worked.
+    pub(crate) share: f64,
+}
