@@ -10,6 +10,7 @@ use shardcast_platform::bare::LimitMode;
 use shardcast_platform::{cpu_budget, pin_current_thread};
 
 use crate::BenchError;
+use crate::broadcast::wait_until;
 use crate::cost::CpuTime;
 use crate::limit::LimitProcess;
 use crate::peer::Publisher;
@@ -31,6 +32,8 @@ pub struct FanoutShape {
     pub packets: usize,
     /// Bytes of a packet on the wire.
     pub packet_bytes: usize,
+    /// From one packet of a batch to the next, where a server sends; none publishes the batch at once.
+    pub gap: Option<Duration>,
     /// How the readers' thread waits for them.
     pub wait: Wait,
 }
@@ -214,7 +217,7 @@ impl Sending {
     /// Has one batch sent; its bytes.
     fn send(&mut self, shape: FanoutShape) -> Result<u64, BenchError> {
         match self {
-            Self::Server(broadcast) => broadcast.send(shape.packets)?,
+            Self::Server(broadcast) => broadcast.send(shape)?,
             Self::Limit(limit) => limit.send(1)?,
         }
         Ok((shape.packets * shape.packet_bytes) as u64)
@@ -235,9 +238,18 @@ impl Sending {
 }
 
 impl Broadcast {
-    fn send(&mut self, packets: usize) -> Result<(), BenchError> {
+    fn send(&mut self, shape: FanoutShape) -> Result<(), BenchError> {
         self.frame.clear();
-        self.source.write_frame(packets, &mut self.frame);
-        self.publisher.send(&self.frame)
+        self.source.write_frame(shape.packets, &mut self.frame);
+        let Some(gap) = shape.gap else {
+            return self.publisher.send(&self.frame);
+        };
+        let mut due = Instant::now();
+        for packet in self.frame.chunks(shape.packet_bytes) {
+            wait_until(due);
+            self.publisher.send(packet)?;
+            due += gap;
+        }
+        Ok(())
     }
 }

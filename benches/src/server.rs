@@ -18,6 +18,7 @@ use crate::cost::{self, CpuTime};
 use crate::datagrams;
 use crate::joins::HashedUser;
 use crate::role::Role;
+use crate::settings::Settings;
 
 /// How long a relay that says nothing may take until it listens, and how often it is tried.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,6 +65,8 @@ pub struct ServerOptions {
     pub transport: Transport,
     /// With any, who comes from another address than 127.0.0.1 has to be one of them.
     pub users: Vec<HashedUser>,
+    /// Other keys; they go before those above.
+    pub settings: Settings,
 }
 
 impl Default for ServerOptions {
@@ -75,6 +78,7 @@ impl Default for ServerOptions {
             gather_readers: None,
             transport: Transport::Tcp,
             users: Vec::new(),
+            settings: Settings::default(),
         }
     }
 }
@@ -219,6 +223,7 @@ fn configure(command: &mut Command, options: &ServerOptions) -> Result<(), Bench
                 .env("MTX_RTCPADDRESS", format!("{}:{rtcp}", Ipv4Addr::LOCALHOST))
         }
     };
+    options.settings.configure(command);
     Ok(())
 }
 

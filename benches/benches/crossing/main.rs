@@ -10,24 +10,28 @@
 //! | `wake_on_one_cpu` | the same on one CPU: what software costs in it, without interrupts from CPU to CPU |
 //! | `shards` | two shards on two CPUs as they ship: a burst of media, and a control message that answers it |
 //!
+//! `SHARDCAST_CROSSING_RING` is the size of the rings, for `mediaRing`'s default.
+//!
 //! Measured is CPU time of the thread; where there are two, that of both together, what they spend on waiting included.
 
 mod queue;
 mod shards;
 mod wake;
 
-use std::sync::Barrier;
+use std::process::ExitCode;
+use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use criterion::Criterion;
+use shardcast_benches::parameters::{ParameterError, crossing_ring_of_environment};
 use shardcast_benches::thread_time::ThreadTime;
 use shardcast_platform::{cpu_budget, pin_current_thread};
 
 /// Messages that go over together.
 const BURSTS: [usize; 3] = [1, 8, 64];
-/// Room in each queue, as in a media ring by default.
-const QUEUE_MESSAGES_MAX: usize = 1024;
+/// What is asked for, once it is known.
+static QUEUE_MESSAGES_MAX: OnceLock<usize> = OnceLock::new();
 /// Where two threads run: indexes into the CPUs that are ours. On a machine with one CPU both are on that.
 const TWO_CPUS: [usize; 2] = [0, 1];
 /// As above.
@@ -84,7 +88,17 @@ fn spent(work: impl FnOnce()) -> Duration {
     ThreadTime::now() - begun
 }
 
-fn main() {
+/// Room in each queue, as in a media ring.
+fn queue_messages_max() -> usize {
+    *QUEUE_MESSAGES_MAX.get().expect("main has set it first")
+}
+
+fn measure() -> Result<(), ParameterError> {
+    let ring = crossing_ring_of_environment()?;
+    println!(
+        "rings of {} messages",
+        QUEUE_MESSAGES_MAX.get_or_init(|| ring)
+    );
     let mut criterion = Criterion::default()
         .with_measurement(ThreadTime)
         .warm_up_time(Duration::from_millis(300))
@@ -97,4 +111,15 @@ fn main() {
     wake::asleep(&mut criterion, "wake_on_one_cpu", ONE_CPU);
     shards::asleep(&mut criterion);
     criterion.final_summary();
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("crossing: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -11,7 +11,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use rtrb::{Consumer, Producer, RingBuffer};
 use shardcast_benches::thread_time::ThreadTime;
 
-use crate::{BURSTS, Message, QUEUE_MESSAGES_MAX, TWO_CPUS, message, on_cpus, spent};
+use crate::{BURSTS, Message, TWO_CPUS, message, on_cpus, queue_messages_max, spent};
 
 /// Looks at an empty queue before the CPU is given to somebody else: far longer than another CPU takes for a burst, and
 /// short enough that two threads on one CPU get on.
@@ -31,7 +31,7 @@ pub(crate) trait Receiver: Send {
 
 /// A ring as between two shards.
 pub(crate) fn ring() -> (Producer<Message>, Consumer<Message>) {
-    RingBuffer::new(QUEUE_MESSAGES_MAX)
+    RingBuffer::new(queue_messages_max())
 }
 
 impl Sender for Producer<Message> {
@@ -69,7 +69,7 @@ struct Shared {
 pub(crate) fn locked() -> (Locked, Locked) {
     let queue = Locked::default();
     let mut messages = queue.shared.messages.lock().expect("nobody panics");
-    messages.reserve(QUEUE_MESSAGES_MAX);
+    messages.reserve(queue_messages_max());
     drop(messages);
     (queue.clone(), queue)
 }
@@ -77,7 +77,7 @@ pub(crate) fn locked() -> (Locked, Locked) {
 impl Sender for Locked {
     fn push(&mut self, message: Message) {
         let mut messages = self.shared.messages.lock().expect("nobody panics");
-        assert!(messages.len() < QUEUE_MESSAGES_MAX, "there is room");
+        assert!(messages.len() < queue_messages_max(), "there is room");
         messages.push_back(message);
         self.shared.len.store(messages.len(), Ordering::Release);
     }

@@ -22,7 +22,7 @@ use shardcast_runtime::{
 };
 
 use crate::wake::drivers;
-use crate::{BURSTS, Message, QUEUE_MESSAGES_MAX, message};
+use crate::{BURSTS, Message, message, queue_messages_max};
 
 const SHARDS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
@@ -70,7 +70,7 @@ impl Shards {
             shards: ShardCount::Count(SHARDS),
             driver,
             pin_cpus: true,
-            media_ring: QUEUE_MESSAGES_MAX,
+            media_ring: queue_messages_max(),
             ..Options::default()
         };
         let master = Master {

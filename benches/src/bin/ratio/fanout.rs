@@ -78,6 +78,7 @@ impl RunOptions {
             readers: self.readers,
             packets,
             packet_bytes: self.packet_bytes,
+            gap: None,
             wait: match rest {
                 Rest::Asleep => Wait::Asleep,
                 Rest::Awake => Wait::Awake,

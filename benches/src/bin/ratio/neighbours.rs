@@ -9,6 +9,7 @@ use shardcast_benches::fanout::Cpus;
 use shardcast_benches::neighbours::measure;
 use shardcast_benches::relay::RelayShape;
 use shardcast_benches::server::ServerOptions;
+use shardcast_benches::settings::Settings;
 use shardcast_benches::summary::Runs;
 
 use crate::table::{judge, print_side};
@@ -19,6 +20,9 @@ pub(crate) struct Options {
     /// The driver of the server
     #[arg(long, default_value = "auto")]
     driver: String,
+    /// Configuration keys of the server, for example wakeReaders=64,wakeBytes=1M
+    #[arg(long, default_value_t)]
+    set: Settings,
     /// Readers of the one path
     #[arg(long, default_value_t = 10)]
     few: usize,
@@ -43,6 +47,7 @@ pub(crate) struct Options {
 pub(crate) fn compare(options: &Options) -> Result<bool, BenchError> {
     let server = ServerOptions {
         driver: options.driver.clone(),
+        settings: options.set.clone(),
         ..ServerOptions::default()
     };
     let shape = RelayShape {

@@ -82,6 +82,7 @@ fn shape(options: &Options, packets: usize) -> FanoutShape {
         readers: options.readers,
         packets,
         packet_bytes: PACKET_BYTES,
+        gap: None,
         wait: Wait::Asleep,
     }
 }
