@@ -1,5 +1,5 @@
 //! The response to a digest challenge (RFC 7616, section 3.4; without a quality of protection as RFC
-//! 2069 had it, which is what RTSP clients send).
+//! 2069 had it, which is what RTSP clients send): read and checked for `server`, made for `login`.
 
 use std::fmt;
 
@@ -8,6 +8,7 @@ use sha2::Sha256;
 use sha2::digest::Digest;
 use subtle::ConstantTimeEq as _;
 
+use super::login::{Challenge, Login};
 use super::{AuthError, DigestAlgorithm};
 use crate::rtsp::{Method, RtspUrl};
 
@@ -35,11 +36,7 @@ struct Protection {
 impl DigestResponse {
     /// Reads what follows `Digest` in the header.
     pub(super) fn parse(parameters: &str) -> Result<Self, AuthError> {
-        let value = |wanted: &str| {
-            let mut found =
-                Parameters(parameters).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            found.next().map(|(_, value)| value)
-        };
+        let value = |wanted: &str| parameter(parameters, wanted);
         let needed = |name: &str| value(name).ok_or(AuthError::Malformed);
         Ok(Self {
             user: needed("username")?,
@@ -57,6 +54,53 @@ impl DigestResponse {
                 Some(_) => return Err(AuthError::Unsupported),
             },
         })
+    }
+
+    /// The `Authorization` header of the `count`-th request that answers this challenge.
+    pub(super) fn answer(
+        challenge: &Challenge,
+        algorithm: DigestAlgorithm,
+        login: &Login,
+        count: u32,
+        method: &Method,
+        uri: &str,
+    ) -> String {
+        let mut response = Self {
+            user: login.user.clone(),
+            realm: challenge.realm.clone(),
+            nonce: challenge.nonce.clone(),
+            uri: uri.to_owned(),
+            algorithm,
+            response: String::new(),
+            protection: challenge.has_protection.then(|| Protection {
+                client_nonce: login.client_nonce.clone(),
+                count: format!("{count:08x}"),
+            }),
+        };
+        response.response = response.expected_of(&login.pass, method);
+        response.header(challenge.opaque.as_deref())
+    }
+
+    /// What is a number or a word of the protocol is not quoted (RFC 7616, section 3.4).
+    fn header(&self, opaque: Option<&str>) -> String {
+        let quoted = |name: &str, value: &str| {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("{name}=\"{value}\"")
+        };
+        let mut parameters = vec![
+            quoted("username", &self.user),
+            quoted("realm", &self.realm),
+            quoted("nonce", &self.nonce),
+            quoted("uri", &self.uri),
+            format!("algorithm={}", self.algorithm.name()),
+            quoted("response", &self.response),
+        ];
+        parameters.extend(opaque.map(|opaque| quoted("opaque", opaque)));
+        if let Some(protection) = &self.protection {
+            parameters.push(format!("qop=auth, nc={}", protection.count));
+            parameters.push(quoted("cnonce", &protection.client_nonce));
+        }
+        format!("Digest {}", parameters.join(", "))
     }
 
     /// Who the peer says that it is.
@@ -77,12 +121,16 @@ impl DigestResponse {
     /// Whether the peer knows `pass` and answers the challenge with this nonce and realm, for a request
     /// with this method. How long that takes says nothing about the password.
     pub fn is_valid_for(&self, pass: &str, method: &Method, nonce: &str, realm: &str) -> bool {
-        let expected = match self.algorithm {
-            DigestAlgorithm::Md5 => self.expected::<Md5>(pass, method),
-            DigestAlgorithm::Sha256 => self.expected::<Sha256>(pass, method),
-        };
+        let expected = self.expected_of(pass, method);
         let is_known = expected.as_bytes().ct_eq(self.response.as_bytes());
         self.nonce == nonce && self.realm == realm && bool::from(is_known)
+    }
+
+    fn expected_of(&self, pass: &str, method: &Method) -> String {
+        match self.algorithm {
+            DigestAlgorithm::Md5 => self.expected::<Md5>(pass, method),
+            DigestAlgorithm::Sha256 => self.expected::<Sha256>(pass, method),
+        }
     }
 
     fn expected<D: Digest>(&self, pass: &str, method: &Method) -> String {
@@ -148,7 +196,7 @@ fn hash<D: Digest>(parts: &[&str]) -> String {
 }
 
 /// MD5 when none is named (RFC 7616, section 3.3).
-fn algorithm(name: Option<&str>) -> Result<DigestAlgorithm, AuthError> {
+pub(super) fn algorithm(name: Option<&str>) -> Result<DigestAlgorithm, AuthError> {
     let Some(name) = name else {
         return Ok(DigestAlgorithm::Md5);
     };
@@ -156,6 +204,12 @@ fn algorithm(name: Option<&str>) -> Result<DigestAlgorithm, AuthError> {
     known
         .find(|known| name.eq_ignore_ascii_case(known.name()))
         .ok_or(AuthError::Unsupported)
+}
+
+/// The value of this name, if there is one.
+pub(super) fn parameter(parameters: &str, wanted: &str) -> Option<String> {
+    let mut found = Parameters(parameters).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    found.next().map(|(_, value)| value)
 }
 
 /// `name=value` or `name="value"`, with commas between them, and blanks wherever clients put them.

@@ -2,7 +2,8 @@
 //! RFC 7617 and RFC 7616).
 //!
 //! Input are the headers and the URL of a request, as `reader` found them; output is who the peer
-//! says that it is, and whether it knows a password. Nonces come from the caller's random source.
+//! says that it is, and whether it knows a password. The other side's answer to a challenge is made
+//! in `login`. Nonces come from the caller's random source.
 //!
 //! Nothing here shows a user's name or password: not `Debug`, not an error.
 //!
@@ -10,6 +11,7 @@
 //! protection of bodies (`auth-int`), which nobody is asked for.
 
 mod digest;
+mod login;
 
 use std::fmt;
 
@@ -18,8 +20,9 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 pub use digest::DigestResponse;
+pub(super) use login::Answers;
+pub use login::Login;
 
-use super::url::{percent_decode, split_credentials};
 use super::{Headers, Request};
 
 /// Some clients leave the padding out.
@@ -118,9 +121,7 @@ impl Credentials {
 
     /// The credentials in a URL, `rtsp://user:pass@host/path`, percent-decoded.
     fn of_url(url: &str) -> Option<Self> {
-        let credentials = split_credentials(url)?;
-        let (user, pass) = credentials.split_once(':').unwrap_or((credentials, ""));
-        let (user, pass) = (percent_decode(user).ok()?, percent_decode(pass).ok()?);
+        let Login { user, pass, .. } = Login::of_url(url, "")?;
         Some(Self::Basic { user, pass })
     }
 }

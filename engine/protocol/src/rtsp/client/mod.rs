@@ -1,9 +1,10 @@
 //! The client's side of one RTSP connection, as far as playing and publishing need it.
 //! Pull sources, the load generator and tests drive it: they start it with a URL, write what
 //! [`ClientSession::poll_output`] yields, hand in responses that a
-//! [`MessageReader`](super::MessageReader) found, and act on the events.
+//! [`MessageReader`](super::MessageReader) found, and act on the events. A server that asks who it is
+//! ([`ClientSession::log_in_as`]) is answered, once per request.
 //!
-//! Deliberately absent: sockets for datagrams (the caller has them), authentication, redirects.
+//! Deliberately absent: sockets for datagrams (the caller has them), redirects.
 
 mod leniency;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use transport::{ClientTransport, Offer};
 
 use leniency::{SESSION_TIMEOUT, base_url, keep_alive, session};
 
+use super::auth::{Answers, Login};
 use super::{
     Headers, Method, Mode, Request, Response, RtpInfo, RtpInfoEntry, RtspUrl, StatusCode,
     TRACKS_MAX, UrlError, resolve_control,
@@ -127,8 +129,26 @@ pub struct ClientSession {
     /// Tracks still to be set up, with their URLs.
     to_set_up: VecDeque<(usize, String)>,
     tracks: Vec<ClientTrack>,
-    waiting: VecDeque<(u32, Method)>,
+    waiting: VecDeque<Waiting>,
     outputs: VecDeque<Bytes>,
+    answers: Option<Answers>,
+}
+
+/// A request that waits for its response.
+#[derive(Debug)]
+struct Waiting {
+    cseq: u32,
+    method: Method,
+    /// What is sent once more when the server asks who we are; nothing when we cannot say, or have.
+    again: Option<Asked>,
+}
+
+/// What a request says beside its method.
+#[derive(Clone, Debug)]
+struct Asked {
+    url: String,
+    headers: Headers,
+    body: Bytes,
 }
 
 impl ClientSession {
@@ -154,7 +174,25 @@ impl ClientSession {
             tracks: Vec::new(),
             waiting: VecDeque::new(),
             outputs: VecDeque::new(),
+            answers: None,
         }
+    }
+
+    /// Says who it is, by password or digest, to a server that asks.
+    pub fn log_in_as(&mut self, login: Login) {
+        self.answers = Some(Answers::new(login));
+    }
+
+    /// Offers another way for the packets, before tracks are set up.
+    ///
+    /// # Errors
+    /// [`ClientError::State`] once they are.
+    pub fn offer(&mut self, offer: Offer) -> Result<(), ClientError> {
+        if !self.to_set_up.is_empty() || !self.tracks.is_empty() {
+            return Err(ClientError::State);
+        }
+        self.offer = offer;
+        Ok(())
     }
 
     /// Asks for a stream's description; [`ClientEvent::Described`] comes next.
@@ -289,7 +327,12 @@ impl ClientSession {
         &mut self,
         response: Response,
     ) -> Result<Option<ClientEvent>, ClientError> {
-        let method = self.take_waiting(response.cseq)?;
+        let Waiting { method, again, .. } = self.take_waiting(response.cseq)?;
+        if let (StatusCode::UNAUTHORIZED, Some(again)) = (response.status, again)
+            && self.is_answered(&response.headers)
+        {
+            return self.write(method, again, None).map(|()| None);
+        }
         // A server that has no OPTIONS may still have what we need.
         if !response.status.is_success() && method != Method::Options {
             let status = response.status;
@@ -312,12 +355,17 @@ impl ClientSession {
 
     /// The request that a response belongs to. Without a number, which some servers leave out, that is
     /// the one that has waited longest: they answer one after the other.
-    fn take_waiting(&mut self, cseq: Option<u32>) -> Result<Method, ClientError> {
-        let is_asked = |(asked, _): &(u32, Method)| cseq.is_none_or(|cseq| cseq == *asked);
+    fn take_waiting(&mut self, cseq: Option<u32>) -> Result<Waiting, ClientError> {
+        let is_asked = |waiting: &Waiting| cseq.is_none_or(|cseq| cseq == waiting.cseq);
         let at = self.waiting.iter().position(is_asked);
         let waiting = at.and_then(|at| self.waiting.remove(at));
-        let (_, method) = waiting.ok_or(ClientError::Unexpected(cseq))?;
-        Ok(method)
+        waiting.ok_or(ClientError::Unexpected(cseq))
+    }
+
+    /// Whether we can say who we are in the way that a 401 asks for.
+    fn is_answered(&mut self, challenges: &Headers) -> bool {
+        let answers = self.answers.as_mut();
+        answers.is_some_and(|answers| answers.handle_challenges(challenges))
     }
 
     /// Answers a server's own request: keep-alives are granted, nothing else is known here.
@@ -453,20 +501,42 @@ impl ClientSession {
         headers: Headers,
         body: Bytes,
     ) -> Result<(), ClientError> {
+        let asked = Asked { url, headers, body };
+        let again = self.answers.is_some().then(|| asked.clone());
+        self.write(method, asked, again)
+    }
+
+    fn write(
+        &mut self,
+        method: Method,
+        asked: Asked,
+        again: Option<Asked>,
+    ) -> Result<(), ClientError> {
         if self.waiting.len() >= WAITING_MAX || self.outputs.len() >= OUTPUTS_MAX {
             return Err(ClientError::Unanswered);
         }
         self.cseq = self.cseq.wrapping_add(1);
-        let mut request = Request::new(method.clone(), url, self.cseq);
+        let cseq = self.cseq;
+        let answers = self.answers.as_mut();
+        let authorization = answers.and_then(|answers| answers.authorization(&method, &asked.url));
+        let mut request = Request::new(method.clone(), asked.url, cseq);
         request.headers.put("User-Agent", &self.user_agent);
+        if let Some(authorization) = authorization {
+            request.headers.put("Authorization", authorization);
+        }
         if let Some(session) = &self.session {
             request.headers.put("Session", session);
         }
-        request.headers.append(headers);
-        request.body = body;
+        request.headers.append(asked.headers);
+        request.body = asked.body;
         let mut bytes = Vec::new();
         request.write(&mut bytes);
-        self.waiting.push_back((self.cseq, method));
+        let waiting = Waiting {
+            cseq,
+            method,
+            again,
+        };
+        self.waiting.push_back(waiting);
         self.outputs.push_back(bytes.into());
         Ok(())
     }

@@ -271,6 +271,96 @@ fn a_server_without_options_is_asked_all_the_same() {
     assert_eq!(next_request(&mut client).method, Method::Describe);
 }
 
+fn login() -> Login {
+    Login {
+        user: "u".into(),
+        pass: "p".into(),
+        client_nonce: "c".into(),
+    }
+}
+
+/// A server that answers `request` with 401 and this challenge.
+fn challenge(client: &mut ClientSession, challenge: &str) -> Result<Request, ClientError> {
+    let request = next_request(client);
+    let mut response = Response::new(StatusCode::UNAUTHORIZED, Some(request.cseq));
+    let name = "WWW-Authenticate";
+    response.headers.push(name, challenge).unwrap();
+    client.handle_response(response).map(|_| request)
+}
+
+#[test]
+fn a_server_that_asks_who_it_is_is_told_with_every_request() {
+    let mut client = ClientSession::new("test");
+    client.log_in_as(login());
+    let sdp = Bytes::from_static(b"v=0\r\n");
+    client.start_publish(URL, sdp.clone(), &[None]).unwrap();
+    ok(&mut client, &[]).unwrap();
+    let asked = challenge(&mut client, "Digest realm=\"r\", nonce=\"n\", qop=auth").unwrap();
+    assert_eq!(asked.headers.get("Authorization"), None);
+    for method in [Method::Announce, Method::Setup, Method::Record] {
+        let request = next_request(&mut client);
+        assert_eq!(request.method, method);
+        let answer = request.headers.get("Authorization").unwrap();
+        assert!(answer.starts_with("Digest username=\"u\", realm=\"r\", nonce=\"n\""));
+        assert_eq!(request.body == sdp, method == Method::Announce);
+        let mut response = Response::new(StatusCode::OK, Some(request.cseq));
+        for (name, value) in [
+            ("Session", "9"),
+            ("Transport", "RTP/AVP/TCP;interleaved=0-1"),
+        ] {
+            response.headers.push(name, value).unwrap();
+        }
+        client.handle_response(response).unwrap();
+    }
+}
+
+#[test]
+fn a_new_nonce_in_the_middle_is_answered() {
+    let mut client = ClientSession::new("test");
+    client.log_in_as(login());
+    client.start_play(URL).unwrap();
+    challenge(&mut client, "Digest realm=\"r\", nonce=\"1\"").unwrap();
+    ok(&mut client, &[]).unwrap();
+    challenge(&mut client, "Digest realm=\"r\", nonce=\"2\", stale=true").unwrap();
+    let request = next_request(&mut client);
+    let answer = request.headers.get("Authorization").unwrap();
+    assert!(answer.contains("nonce=\"2\""), "{answer}");
+}
+
+#[test]
+fn a_password_that_is_wrong_is_tried_once() {
+    let refused = ClientError::Refused {
+        method: Method::Describe,
+        status: StatusCode::UNAUTHORIZED,
+    };
+    for (knows, tries) in [(true, 1), (false, 0)] {
+        let mut client = ClientSession::new("test");
+        if knows {
+            client.log_in_as(login());
+        }
+        client.start_play(URL).unwrap();
+        ok(&mut client, &[]).unwrap();
+        for _ in 0..tries {
+            challenge(&mut client, "Basic realm=\"r\"").unwrap();
+        }
+        let outcome = challenge(&mut client, "Basic realm=\"r\"");
+        assert_eq!(outcome.unwrap_err(), refused);
+    }
+}
+
+#[test]
+fn another_way_is_offered_until_tracks_are_set_up() {
+    let (mut client, mut server) = (ClientSession::new("test"), server());
+    client.start_play(URL).unwrap();
+    talk(&mut client, &mut server);
+    client.offer(Offer::Udp(vec![ports(5000)])).unwrap();
+    client.set_up(None, &controls(1)).unwrap();
+    assert_eq!(client.offer(Offer::Tcp), Err(ClientError::State));
+    talk(&mut client, &mut server);
+    assert_eq!(server.setups()[0].transport, Lower::Udp(ports(5000)));
+    assert_eq!(client.offer(Offer::Tcp), Err(ClientError::State));
+}
+
 #[test]
 fn a_refusal_says_what_was_refused() {
     let mut client = ClientSession::new("test");
