@@ -12,6 +12,7 @@
 //! it.
 #![forbid(unsafe_code)]
 
+mod dialogue;
 mod error;
 pub mod measured;
 mod options;
