@@ -6,13 +6,13 @@ use std::cell::Cell;
 /// Operations of one kind in a row.
 #[derive(Debug)]
 pub(crate) struct Burst {
-    count: Cell<usize>,
-    most: usize,
+    count: Cell<u32>,
+    most: u32,
 }
 
 impl Burst {
     /// At most so many without a pause.
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: u32) -> Self {
         Self {
             count: Cell::new(0),
             most,

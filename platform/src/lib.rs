@@ -49,7 +49,8 @@ mod windows;
 /// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
 /// `pin_current_thread`, `lower_current_thread`, `watch_signals`, `raise_descriptor_limit`;
 /// for datagrams `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
-/// `interface_of` and `SEGMENTS_MAX`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
+/// `interface_of` and `SEGMENTS_MAX`; for streams by calls that do not wait `discard_now`, `receive_now`,
+/// `send_now` and `stamp_arrivals`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
 #[cfg(unix)]
 use unix as os;
 #[cfg(windows)]
@@ -63,9 +64,9 @@ pub use driver::{
     Capabilities, Driver, DriverChoice, DriverError, DriverRequest, capabilities, choose_driver,
 };
 pub use net::{
-    AcceptOutcome, Acceptor, BindError, Bound, BoundUdp, Datagram, IdleSocket, ListenAddress,
-    ListenAddressError, MULTICAST_TTL, ReadHalf, Readiness, Received, RecvSlab, SendBuffer,
-    TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind, bind_udp,
+    AcceptOutcome, Acceptor, Arrived, BindError, Bound, BoundUdp, Datagram, IdleSocket,
+    ListenAddress, ListenAddressError, MULTICAST_TTL, ReadHalf, Readiness, Received, RecvSlab,
+    SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind, bind_udp,
     multicast_sender,
 };
 pub use process::{Signal, raise_descriptor_limit, watch_signals};

@@ -9,7 +9,7 @@ use crate::burst::Burst;
 use crate::cancel::Cancel;
 
 /// Connections taken without a pause, before everything else on the shard has a turn.
-const ACCEPT_BURST_MAX: usize = 16;
+const ACCEPT_BURST_MAX: u32 = 16;
 
 /// What a listener keeps from one accept to the next.
 pub(super) fn burst() -> Burst {

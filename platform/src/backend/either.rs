@@ -207,6 +207,10 @@ impl ReadHalf {
         on_its_backend!(self, half => half.read_or(slab, cancel).await)
     }
 
+    pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        on_its_backend!(self, half => half.readable(cancel).await)
+    }
+
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
         on_its_backend!(self, half => half.with_socket(action))
     }

@@ -12,8 +12,9 @@
 //!   cancelled; safe to drop), `local_addr() -> io::Result<SocketAddr>`
 //! - `connect(SocketAddr) -> io::Result<(ReadHalf, WriteHalf)>`; both of these set `TCP_NODELAY`
 //! - `ReadHalf`: `read(&mut self, Slab) -> (io::Result<usize>, Slab)`,
-//!   `read_or(&mut self, Slab, &Cancel) -> (Outcome, Slab)`, `is_of(&self, &WriteHalf) -> bool`,
-//!   `with_socket(&self, impl FnOnce(&socket2::Socket) -> R) -> R`
+//!   `read_or(&mut self, Slab, &Cancel) -> (Outcome, Slab)`,
+//!   `readable(&self, &Cancel) -> Option<io::Result<()>>` (`None` is cancelled; safe to drop),
+//!   `is_of(&self, &WriteHalf) -> bool`, `with_socket(&self, impl FnOnce(&socket2::Socket) -> R) -> R`
 //! - `WriteHalf`: `write(&mut self, Gather) -> (io::Result<usize>, Gather)` which does *not* advance
 //!   the gather, `write_or(&mut self, Gather, &Cancel) -> (Outcome, Gather)`, `with_socket`
 //! - `release(ReadHalf, WriteHalf) -> Result<std::net::TcpStream, (ReadHalf, WriteHalf)>`,

@@ -15,7 +15,9 @@ pub(crate) mod listen;
 pub use address::{ListenAddress, ListenAddressError};
 pub use listen::BindError;
 pub use listener::{AcceptOutcome, Acceptor, Bound, TcpListener, bind};
-pub use stream::{IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use stream::discard_by_reading;
+pub use stream::{Arrived, IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf};
 pub(crate) use udp::Arrival;
 pub use udp::{
     BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, UdpOptions, UdpSeat,

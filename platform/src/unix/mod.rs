@@ -1,10 +1,13 @@
 //! What Linux and macOS are asked for beyond sockets and timers.
 
 mod cgroup;
+mod control;
 mod cpu;
 mod datagrams;
 mod limit;
+mod option;
 mod signal;
+mod stream;
 
 use std::io;
 
@@ -19,6 +22,7 @@ pub(crate) use limit::raise_descriptor_limit;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 pub(crate) use limit::raise_lockable_memory_limit;
 pub(crate) use signal::watch_signals;
+pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
 
 /// Lets a restart bind while connections of the last run linger in TIME_WAIT. Here it does not let
 /// a second listener in.
@@ -29,23 +33,8 @@ pub(crate) fn prepare_listener(socket: &socket2::Socket) -> io::Result<()> {
 /// `TCP_NOTSENT_LOWAT`, which `socket2` has for Linux only.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn set_not_sent_lowat(socket: &socket2::Socket, bytes: u32) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     // <netinet/tcp.h> of macOS.
     const TCP_NOTSENT_LOWAT: libc::c_int = 0x201;
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the descriptor is open, and the value is a c_int that outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            TCP_NOTSENT_LOWAT,
-            (&raw const bytes).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    option::set_option(socket, libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes)
 }

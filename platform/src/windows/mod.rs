@@ -5,6 +5,7 @@ mod cpu;
 mod datagrams;
 mod signals;
 mod socket;
+mod stream;
 /// Only compio's loop asks for it.
 #[cfg(not(feature = "windows-monoio"))]
 pub(crate) mod timer;
@@ -18,6 +19,7 @@ pub(crate) use datagrams::{
 };
 pub(crate) use signals::watch_signals;
 pub(crate) use socket::{prepare_listener, set_not_sent_lowat};
+pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
 
 /// Handles that a process can have: Windows has no other limit, and none to raise.
 const HANDLES_MAX: u64 = 1 << 24;

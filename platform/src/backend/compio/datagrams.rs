@@ -49,7 +49,7 @@ impl Datagrams {
         }
         let socket = self.socket.as_raw_socket();
         let flight: Rc<Flight> = Rc::default();
-        let peek = Peek(Operation::new(socket, Rc::clone(&flight)));
+        let peek = Peek::at_datagrams(Operation::new(socket, Rc::clone(&flight)));
         let _peeked = submit_or(peek, socket, flight, cancel).await;
         (!cancel.is_cancelled()).then_some(Ok(()))
     }

@@ -164,8 +164,25 @@ pub(super) struct Receive {
     pub(super) slab: Slab,
 }
 
-/// Looks for a datagram, and takes nothing.
-pub(super) struct Peek(pub(super) Operation);
+/// Looks for something to receive, and takes nothing.
+pub(super) struct Peek {
+    operation: Operation,
+    flags: u32,
+}
+
+impl Peek {
+    /// A receive of no bytes would take a whole datagram without `MSG_PEEK`.
+    pub(super) fn at_datagrams(operation: Operation) -> Self {
+        let flags = MSG_PEEK.cast_unsigned();
+        Self { operation, flags }
+    }
+
+    /// Of a stream it takes none, and the flag is not for streams with overlapped operations.
+    pub(super) fn at_stream(operation: Operation) -> Self {
+        let flags = 0;
+        Self { operation, flags }
+    }
+}
 
 /// Sends slices by one call.
 pub(super) struct Send {
@@ -260,8 +277,8 @@ unsafe impl OpCode for Peek {
             len: 0,
             buf: ptr::NonNull::dangling().as_ptr(),
         };
-        let Operation { socket, flight, .. } = &self.0;
-        let (mut bytes, mut flags) = (0, MSG_PEEK.cast_unsigned());
+        let Operation { socket, flight, .. } = &self.operation;
+        let (mut bytes, mut flags) = (0, self.flags);
         flight.begin(overlapped);
         // SAFETY: the descriptor is copied by the call, and describes no memory; the OVERLAPPED
         // outlives the operation.
@@ -280,12 +297,12 @@ unsafe impl OpCode for Peek {
     }
 
     fn cancel(&mut self, (): &mut (), overlapped: *mut OVERLAPPED) -> io::Result<()> {
-        cancel(self.0.socket, overlapped);
+        cancel(self.operation.socket, overlapped);
         Ok(())
     }
 
     unsafe fn set_result(&mut self, (): &mut (), _: &io::Result<usize>, _: &Extra) {
-        self.0.flight.complete();
+        self.operation.flight.complete();
     }
 }
 

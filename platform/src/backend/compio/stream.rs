@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use windows_sys::Win32::Networking::WinSock::WSAECANCELLED;
 
 use super::event_loop::yield_now;
-use super::operation::{Descriptors, Ended, Flight, Operation, Receive, Send};
+use super::operation::{Descriptors, Ended, Flight, Operation, Peek, Receive, Send};
 use crate::buffer::{Gather, Slab};
 use crate::cancel::{Cancel, Outcome};
 
@@ -91,6 +91,8 @@ pub(super) fn attach(socket: &Socket) -> io::Result<()> {
 
 fn halves(socket: Socket) -> io::Result<(ReadHalf, WriteHalf)> {
     socket.set_tcp_nodelay(true)?;
+    // Overlapped operations do not mind, and calls beside them shall not wait.
+    socket.set_nonblocking(true)?;
     let socket = Rc::new(socket);
     let read = ReadHalf(Half::new(Rc::clone(&socket)));
     let write = WriteHalf {
@@ -204,6 +206,19 @@ impl ReadHalf {
         let receive = Receive { operation, slab };
         let ended = submit_or(receive, self.0.raw_socket(), flight, cancel).await;
         self.end(ended)
+    }
+
+    /// By an operation of its own: a half whose operation was dropped can still be looked at.
+    pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        if cancel.is_cancelled() {
+            return None;
+        }
+        let socket = self.0.raw_socket();
+        let flight: Rc<Flight> = Rc::default();
+        let peek = Peek::at_stream(Operation::new(socket, Rc::clone(&flight)));
+        // How it ended is said by the read that follows.
+        let _peeked = submit_or(peek, socket, flight, cancel).await;
+        (!cancel.is_cancelled()).then_some(Ok(()))
     }
 
     fn end(&mut self, BufResult(result, receive): BufResult<usize, Receive>) -> (Outcome, Slab) {

@@ -21,6 +21,7 @@ use glommio::net::TcpStream;
 use socket2::SockRef;
 
 use super::event_loop::yield_now;
+use super::readiness::Watch;
 use super::transfer;
 use crate::backend::instants::Instants;
 use crate::buffer::{Gather, Slab};
@@ -32,8 +33,12 @@ pub(crate) struct ReadHalf(Half);
 /// See [`crate::WriteHalf`].
 pub(crate) struct WriteHalf(Half);
 
-/// What both halves share. It is borrowed within a poll only.
-struct Socket(RefCell<TcpStream>);
+/// What both halves share. The stream is borrowed within a poll only.
+struct Socket {
+    stream: RefCell<TcpStream>,
+    /// For reads by calls that do not wait.
+    readable: Watch,
+}
 
 /// One direction of a socket.
 struct Half {
@@ -73,7 +78,10 @@ pub(crate) fn adopt(stream: std::net::TcpStream) -> io::Result<(ReadHalf, WriteH
 }
 
 fn halves(stream: TcpStream) -> (ReadHalf, WriteHalf) {
-    let socket = Rc::new(Socket(RefCell::new(stream)));
+    let socket = Rc::new(Socket {
+        stream: RefCell::new(stream),
+        readable: Watch::of(libc::EPOLLIN),
+    });
     (
         ReadHalf(Half::new(Rc::clone(&socket))),
         WriteHalf(Half::new(socket)),
@@ -82,7 +90,7 @@ fn halves(stream: TcpStream) -> (ReadHalf, WriteHalf) {
 
 impl Socket {
     fn poll_receive(&self, context: &mut Context<'_>, slab: &mut Slab) -> Poll<io::Result<usize>> {
-        let mut stream = self.0.borrow_mut();
+        let mut stream = self.stream.borrow_mut();
         match transfer::receive(stream.as_raw_fd(), slab) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             received => return Poll::Ready(received),
@@ -94,7 +102,7 @@ impl Socket {
     }
 
     fn poll_send(&self, context: &mut Context<'_>, gather: &mut Gather) -> Poll<io::Result<usize>> {
-        let mut stream = self.0.borrow_mut();
+        let mut stream = self.stream.borrow_mut();
         match transfer::send(stream.as_raw_fd(), gather) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return Poll::Ready(sent),
@@ -104,7 +112,7 @@ impl Socket {
     }
 
     fn with_system<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
-        let stream = self.0.borrow();
+        let stream = self.stream.borrow();
         // SAFETY: the stream keeps the descriptor open as long as this runs.
         let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         action(&SockRef::from(&borrowed))
@@ -167,6 +175,13 @@ impl ReadHalf {
             .0
             .transfer(Socket::poll_receive, &mut slab, Some(cancel));
         (transfer.await, slab)
+    }
+
+    pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        let Socket { stream, readable } = &*self.0.socket;
+        let descriptor = stream.borrow().as_raw_fd();
+        cancel.or(readable.wait(descriptor)).await?;
+        Some(Ok(()))
     }
 
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {

@@ -187,6 +187,13 @@ impl ReadHalf {
         (outcome(result, cancel), lent.into_buffer())
     }
 
+    pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        // SAFETY: it clones the descriptor, and touches nothing else of the stream.
+        let stream = unsafe { &*self.socket.stream.get() };
+        // A relaxed wait would report readiness that is over, and spin.
+        cancel.or(stream.readable(false)).await
+    }
+
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
         self.socket.with_system(action)
     }

@@ -37,7 +37,7 @@ const RUN_BYTES_MAX: usize = 65_507;
 
 /// Receives that brought something at once, before everything else on the shard has a turn: about
 /// a millisecond's work, when each brings runs.
-const RECEIVE_BURST_MAX: usize = 8;
+const RECEIVE_BURST_MAX: u32 = 8;
 
 /// Errors of earlier datagrams that one receive skips. What comes more often than that is not
 /// about a datagram.

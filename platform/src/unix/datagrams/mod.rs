@@ -5,16 +5,17 @@
 //! neither. Addresses on a socket of both families are IPv4-mapped towards the kernel alone: the
 //! caller maps destinations, and sources are given in their canonical form.
 
-mod control;
 mod receive;
 mod send;
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::ptr;
 
 use socket2::Socket;
+
+use super::control;
+use super::option::set_option;
 
 pub(crate) use receive::receive_datagrams;
 #[cfg(all(target_os = "linux", feature = "bare"))]
@@ -96,23 +97,4 @@ pub(crate) fn interface_of(address: IpAddr) -> io::Result<u32> {
         return Err(io::ErrorKind::AddrNotAvailable.into());
     }
     Ok(found)
-}
-
-fn set_option(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
-    let size = size_of_val(&value) as libc::socklen_t;
-    // SAFETY: the descriptor is open, and the value is a c_int that outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            size,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }

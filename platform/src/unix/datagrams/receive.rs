@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 
 use socket2::Socket;
 
-use super::control::{Control, Said, peer_at};
 use crate::net::{Arrival, RecvSlab};
+use crate::unix::control::{Control, Said, peer_at};
 
 /// What the kernel fills in beside the bytes of one slot.
 struct Envelope {

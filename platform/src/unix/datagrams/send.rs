@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use socket2::{SockAddr, Socket};
 
-use super::control::{Control, Writer};
+use crate::unix::control::{Control, Writer};
 
 /// Sends `bytes` as datagrams of `segment` bytes, the last of which may be shorter: all or none.
 /// `to` is of the socket's family; `from` is one of our addresses.

@@ -2,7 +2,9 @@
 //! with its result.
 //!
 //! One write is one system write. Whoever wants the whole gather written loops, or calls
-//! [`TcpStream::write_all`], which does.
+//! [`TcpStream::write_all`], which does. Calls that never wait, and lend nothing, are in [`now`].
+
+mod now;
 
 use std::future::Future;
 use std::io;
@@ -12,7 +14,16 @@ use socket2::Socket;
 
 use crate::backend;
 use crate::buffer::{Gather, Slab};
+use crate::burst::Burst;
 use crate::cancel::{Cancel, Outcome};
+
+pub use now::Arrived;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use now::discard_by_reading;
+
+/// Waits of [`ReadHalf::readable_or`] before everything else on the thread has a turn: each is
+/// followed by a read that does not wait, which takes about as long as a turn.
+const WAITS_MAX: u32 = 32;
 
 /// A connection on this thread's event loop. `TCP_NODELAY` is always set.
 ///
@@ -27,7 +38,11 @@ pub struct TcpStream {
 /// The reading half of a split stream. Dropping it alone changes nothing for the peer; the
 /// connection closes when both halves are gone.
 #[derive(Debug)]
-pub struct ReadHalf(backend::ReadHalf);
+pub struct ReadHalf {
+    half: backend::ReadHalf,
+    /// See [`ReadHalf::readable_or`].
+    waits: Burst,
+}
 
 /// The writing half of a split stream. Dropping it alone changes nothing for the peer: say
 /// [`WriteHalf::shutdown_write`] to end the direction.
@@ -51,7 +66,10 @@ pub struct SendBuffer {
 impl TcpStream {
     pub(crate) fn from_backend(read: backend::ReadHalf, write: backend::WriteHalf) -> Self {
         Self {
-            read: ReadHalf(read),
+            read: ReadHalf {
+                half: read,
+                waits: Burst::new(WAITS_MAX),
+            },
             write: WriteHalf(write),
         }
     }
@@ -70,7 +88,7 @@ impl TcpStream {
     /// # Errors
     /// When the connection is gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        ip_address(&self.read.0.with_socket(Socket::peer_addr)?)
+        ip_address(&self.read.half.with_socket(Socket::peer_addr)?)
     }
 
     /// Our own address of this connection.
@@ -78,7 +96,7 @@ impl TcpStream {
     /// # Errors
     /// When the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        ip_address(&self.read.0.with_socket(Socket::local_addr)?)
+        ip_address(&self.read.half.with_socket(Socket::local_addr)?)
     }
 
     /// Bounds what the kernel queues for the peer.
@@ -142,7 +160,7 @@ impl TcpStream {
     /// When the halves belong to different streams.
     #[must_use]
     pub fn reunite(read: ReadHalf, write: WriteHalf) -> TcpStream {
-        assert!(read.0.is_of(&write.0), "halves of different streams");
+        assert!(read.half.is_of(&write.0), "halves of different streams");
         Self { read, write }
     }
 
@@ -153,7 +171,7 @@ impl TcpStream {
     /// Gives the stream back when the driver cannot do that ([`crate::Capabilities::move_live`]),
     /// or when the future of an operation was dropped before it had completed.
     pub fn release(self) -> Result<IdleSocket, TcpStream> {
-        backend::release(self.read.0, self.write.0)
+        backend::release(self.read.half, self.write.0)
             .map(IdleSocket)
             .map_err(|(read, write)| Self::from_backend(read, write))
     }
@@ -181,7 +199,7 @@ impl ReadHalf {
         if slab.spare() == 0 {
             return (Err(no_room()), slab);
         }
-        self.0.read(slab).await
+        self.half.read(slab).await
     }
 
     /// As [`ReadHalf::read`], until `cancel` is raised. A cancelled read has taken no byte.
@@ -192,7 +210,7 @@ impl ReadHalf {
         if cancel.is_cancelled() {
             return (Outcome::Cancelled, slab);
         }
-        self.0.read_or(slab, cancel).await
+        self.half.read_or(slab, cancel).await
     }
 }
 

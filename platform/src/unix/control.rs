@@ -1,20 +1,23 @@
-//! Control messages beside a datagram, and the addresses of both, as the kernel writes them.
+//! Control messages beside what is sent and received, and addresses, as the kernel writes them.
 
 use std::mem::zeroed;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ptr;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
+use std::time::SystemTime;
 
-/// Bytes of control messages beside one datagram: an address of either family (20 bytes) and the
-/// size of a run's datagrams, each with a header of 16.
-const CONTROL_BYTES: usize = 96;
+/// Bytes of control messages beside one datagram: an address of either family (20 bytes), the size
+/// of a run's datagrams, and a stamp (16 bytes), each with a header of 16; and room.
+const CONTROL_BYTES: usize = 128;
 
 /// `<linux/udp.h>`: the size of a run's datagrams, with a send.
 #[cfg(target_os = "linux")]
-pub(super) const UDP_SEGMENT: libc::c_int = 103;
+pub(in crate::unix) const UDP_SEGMENT: libc::c_int = 103;
 
 /// As above: the same, with a receive.
 #[cfg(target_os = "linux")]
-pub(super) const UDP_GRO: libc::c_int = 104;
+pub(in crate::unix) const UDP_GRO: libc::c_int = 104;
 
 /// `struct in6_pktinfo` of RFC 3542, 6, which `libc` does not have for every system.
 #[repr(C)]
@@ -26,33 +29,33 @@ struct Ipv6PacketInfo {
 
 /// Room for control messages, aligned as their headers are.
 #[repr(C, align(8))]
-pub(super) struct Control([u8; CONTROL_BYTES]);
+pub(in crate::unix) struct Control([u8; CONTROL_BYTES]);
 
 impl Control {
-    pub(super) fn new() -> Self {
+    pub(in crate::unix) fn new() -> Self {
         Self([0; CONTROL_BYTES])
     }
 
     /// Lends the room to a receive.
-    pub(super) fn lend_to(&mut self, header: &mut libc::msghdr) {
+    pub(in crate::unix) fn lend_to(&mut self, header: &mut libc::msghdr) {
         header.msg_control = self.0.as_mut_ptr().cast();
         header.msg_controllen = CONTROL_BYTES as _;
     }
 }
 
 /// Adds control messages to a send, one after the other.
-pub(super) struct Writer<'a> {
+pub(in crate::unix) struct Writer<'a> {
     control: &'a mut Control,
     bytes: usize,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(control: &'a mut Control) -> Self {
+    pub(in crate::unix) fn new(control: &'a mut Control) -> Self {
         Self { control, bytes: 0 }
     }
 
     /// Our address to send from. One that is valid on one link alone needs that link's interface.
-    pub(super) fn push_source(&mut self, from: IpAddr, interface: u32) {
+    pub(in crate::unix) fn push_source(&mut self, from: IpAddr, interface: u32) {
         match from {
             IpAddr::V4(from) => {
                 // SAFETY: it is plain numbers, which all may be zero.
@@ -74,7 +77,7 @@ impl<'a> Writer<'a> {
 
     /// The size of the run's datagrams.
     #[cfg(target_os = "linux")]
-    pub(super) fn push_segment(&mut self, segment: u16) {
+    pub(in crate::unix) fn push_segment(&mut self, segment: u16) {
         self.push(libc::SOL_UDP, UDP_SEGMENT, segment);
     }
 
@@ -97,7 +100,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Gives what has been written to a send.
-    pub(super) fn lend_to(self, header: &mut libc::msghdr) {
+    pub(in crate::unix) fn lend_to(self, header: &mut libc::msghdr) {
         if self.bytes > 0 {
             header.msg_control = self.control.0.as_mut_ptr().cast();
             header.msg_controllen = self.bytes as _;
@@ -107,17 +110,19 @@ impl<'a> Writer<'a> {
 
 /// What the control messages of a receive say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(in crate::unix) struct Said {
     /// Which of our addresses it was sent to.
-    pub(super) local: Option<IpAddr>,
+    pub(in crate::unix) local: Option<IpAddr>,
     /// The size of a run's datagrams.
-    pub(super) segment: Option<usize>,
+    pub(in crate::unix) segment: Option<usize>,
+    /// When it was received: see `stamp_arrivals`.
+    pub(in crate::unix) at: Option<SystemTime>,
 }
 
 impl Said {
     /// # Safety
     /// The header is one that the kernel has filled in, with its control messages.
-    pub(super) unsafe fn of(header: &libc::msghdr) -> Self {
+    pub(in crate::unix) unsafe fn of(header: &libc::msghdr) -> Self {
         let mut said = Self::default();
         // SAFETY: the macros walk the messages within the length that the kernel has set, each of
         // which holds what its level and type say.
@@ -153,16 +158,30 @@ impl Said {
                 let segment: libc::c_int = unsafe { ptr::read_unaligned(data.cast()) };
                 self.segment = usize::try_from(segment).ok().filter(|segment| *segment > 0);
             }
+            #[cfg(target_os = "linux")]
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                // SAFETY: the data is of this kind.
+                let stamp: libc::timespec = unsafe { ptr::read_unaligned(data.cast()) };
+                self.at = moment(stamp);
+            }
             _ => {}
         }
     }
+}
+
+/// The moment of a stamp, which is since the Unix epoch.
+#[cfg(target_os = "linux")]
+fn moment(stamp: libc::timespec) -> Option<SystemTime> {
+    let seconds = u64::try_from(stamp.tv_sec).ok()?;
+    let nanos = u32::try_from(stamp.tv_nsec).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
 }
 
 /// The address of a peer, in its canonical form.
 ///
 /// # Safety
 /// The kernel has written a whole address there, of the family that it says.
-pub(super) unsafe fn peer_at(address: &libc::sockaddr_storage) -> Option<SocketAddr> {
+pub(in crate::unix) unsafe fn peer_at(address: &libc::sockaddr_storage) -> Option<SocketAddr> {
     let place = ptr::from_ref(address).cast::<libc::sockaddr>();
     // SAFETY: as the caller says.
     let ip = unsafe { ip_at(place) }?;
@@ -180,7 +199,7 @@ pub(super) unsafe fn peer_at(address: &libc::sockaddr_storage) -> Option<SocketA
 ///
 /// # Safety
 /// It is null, or a valid address as long as its family says.
-pub(super) unsafe fn ip_at(address: *const libc::sockaddr) -> Option<IpAddr> {
+pub(in crate::unix) unsafe fn ip_at(address: *const libc::sockaddr) -> Option<IpAddr> {
     // SAFETY: as the caller says.
     let family = libc::c_int::from(unsafe { address.as_ref() }?.sa_family);
     match family {
