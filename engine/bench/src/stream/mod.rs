@@ -1,5 +1,13 @@
 //! What publishers send: frames of a made-up stream or of a file, cut into RTP packets that carry the moment at which they
 //! were due, and the other end of that, the count of what a reader has got of them.
 
+mod bits;
+mod h264;
 pub mod packets;
 pub mod probe;
+pub mod source;
+mod synthetic;
+
+pub use packets::Packets;
+pub use probe::{Carrier, PROBE_BYTES, Probe};
+pub use source::Source;

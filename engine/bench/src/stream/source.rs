@@ -1,0 +1,87 @@
+//! What a publisher sends, whatever it is made of: frames one after the other, each with the moment at which it is due.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::packets::Packets;
+use super::probe::Carrier;
+use super::synthetic::SyntheticSource;
+use crate::BenchError;
+use crate::shape::SourceShape;
+
+/// What every description begins with.
+pub(super) const SDP_HEAD: &str = "v=0\r\n\
+    o=- 0 0 IN IP4 127.0.0.1\r\n\
+    s=load\r\n\
+    c=IN IP4 0.0.0.0\r\n\
+    t=0 0\r\n";
+
+/// The `control` attribute of a track.
+pub(super) fn control_of(track: usize) -> String {
+    format!("trackID={track}")
+}
+
+/// A stream that never ends.
+#[derive(Debug)]
+pub struct Source(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Synthetic(SyntheticSource),
+}
+
+impl Source {
+    /// A stream of this shape. By the seed its key frames come at other moments than those of other streams, and its
+    /// numbers begin elsewhere.
+    ///
+    /// # Errors
+    /// [`BenchError::File`], and [`BenchError::Option`] when there is nothing to publish.
+    pub fn open(shape: &SourceShape, seed: u64) -> Result<Self, BenchError> {
+        match shape {
+            SourceShape::Synthetic(shape) => {
+                let source = SyntheticSource::new(*shape, seed);
+                Ok(Self(Kind::Synthetic(source)))
+            }
+            SourceShape::File(file) => Err(BenchError::File {
+                file: file.clone(),
+                reason: "files cannot be published yet".to_owned(),
+            }),
+            SourceShape::Nothing => Err(BenchError::Option {
+                option: "no-publish",
+                reason: "there is nothing to publish".to_owned(),
+            }),
+        }
+    }
+
+    /// The stream's description.
+    #[must_use]
+    pub fn sdp(&self) -> Bytes {
+        match &self.0 {
+            Kind::Synthetic(source) => source.sdp().into(),
+        }
+    }
+
+    /// The `control` attributes of its tracks.
+    #[must_use]
+    pub fn controls(&self) -> Vec<Option<String>> {
+        let tracks = 0..self.carriers().len();
+        tracks.map(|track| Some(control_of(track))).collect()
+    }
+
+    /// How its tracks carry probes.
+    #[must_use]
+    pub fn carriers(&self) -> Vec<Carrier> {
+        match &self.0 {
+            Kind::Synthetic(source) => source.carriers(),
+        }
+    }
+
+    /// Writes the packets of the next frame or audio access unit in place of those that are there, and says when it is due,
+    /// from the stream's begin. It never is earlier than the one before. Nothing is stamped yet ([`Packets::stamp`]).
+    pub fn next(&mut self, packets: &mut Packets) -> Duration {
+        match &mut self.0 {
+            Kind::Synthetic(source) => source.next(packets),
+        }
+    }
+}
