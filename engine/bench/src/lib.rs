@@ -12,10 +12,13 @@
 //! it.
 #![forbid(unsafe_code)]
 
+pub mod against;
 mod dialogue;
 mod error;
+pub mod limit;
 pub mod measured;
 mod options;
+pub mod report;
 pub mod shape;
 mod stage;
 pub mod stream;

@@ -198,3 +198,99 @@ pub fn nanos_histogram() -> Histogram<u64> {
 pub fn record(histogram: &mut Histogram<u64>, duration: Duration) {
     histogram.saturating_record(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
 }
+
+/// A run that went well: ten seconds of 1000 readers, for tests of what is made of runs.
+#[cfg(test)]
+pub(crate) fn example() -> Measured {
+    let mut latency = nanos_histogram();
+    for micros in (1..=1000).map(|step| step * 20) {
+        record(&mut latency, Duration::from_micros(micros));
+    }
+    let mut lateness = nanos_histogram();
+    record(&mut lateness, Duration::from_micros(80));
+    Measured {
+        wall: Duration::from_secs(10),
+        sampled: Sampled {
+            readers: 50,
+            packets: 100_000,
+            bytes: 140_000_000,
+            lost: 0,
+            duplicates: 0,
+            reordered: 0,
+            skipped: 0,
+            broken: 0,
+            latency: latency.clone(),
+        },
+        all: All {
+            readers: 1000,
+            bytes: 2_500_000_000,
+            deliveries: 2e6,
+            ..All::default()
+        },
+        joins: latency,
+        published: Published {
+            packets: 2000,
+            bytes: 2_500_000,
+            lateness,
+            flaps: 0,
+        },
+        server: Some(Usage {
+            cpu: Duration::from_secs(2),
+            resident_bytes: 64 << 20,
+            threads: 3,
+        }),
+        own: OwnUse {
+            cpu: Duration::from_secs(1),
+            readers_cpu: Duration::from_millis(800),
+            busiest_share: 0.3,
+        },
+        intervals: (1..=13).map(example_interval).collect(),
+        validity: Validity::default(),
+        is_partial: false,
+    }
+}
+
+#[cfg(test)]
+fn example_interval(second: u32) -> Interval {
+    Interval {
+        until: Duration::from_secs(1) * second,
+        is_measured: second > 3,
+        readers: if second > 1 { 1000 } else { 400 },
+        bytes: 250_000_000,
+        lost: 0,
+        latency_p50: Some(Duration::from_millis(10)),
+        latency_p99: Some(Duration::from_millis(20)),
+        server_cpu: Some(Duration::from_millis(200)),
+        own_share: 0.3,
+    }
+}
+
+/// The load of that run.
+#[cfg(test)]
+pub(crate) fn example_load() -> crate::shape::Load {
+    use crate::shape::{Course, Load, Misbehaving, SourceShape, Synthetic, Transport};
+    Load {
+        paths: 1,
+        readers: 1000,
+        sampled: 50,
+        reader_transport: Transport::Tcp,
+        publisher_transport: Transport::Tcp,
+        source: SourceShape::Synthetic(Synthetic {
+            bits_per_second: 2e6,
+            frames_per_second: 30.0,
+            gop_frames: 60,
+            packet_bytes: 1400,
+            has_audio: false,
+        }),
+        gap: None,
+        course: Course {
+            ramp: Duration::from_secs(1),
+            warm_up: Duration::from_secs(2),
+            duration: Duration::from_secs(10),
+        },
+        storm: None,
+        misbehaving: Misbehaving::default(),
+        flapping: None,
+        seed: 42,
+    }
+}

@@ -56,6 +56,17 @@ impl Validity {
     }
 }
 
+impl Invalid {
+    /// Whether the fault lies with the load generator or its machine, and not with the server.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::OwnCpu { .. } | Self::LatePublishing { .. } | Self::ClockStepped { .. } => true,
+            Self::ReadersMissing { .. } | Self::NothingArrived => false,
+        }
+    }
+}
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
