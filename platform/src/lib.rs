@@ -66,8 +66,8 @@ pub use driver::{
 pub use net::{
     AcceptOutcome, Acceptor, Arrived, BindError, Bound, BoundUdp, Datagram, IdleSocket,
     ListenAddress, ListenAddressError, MULTICAST_TTL, ReadHalf, Readiness, Received, RecvSlab,
-    SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind, bind_udp,
-    multicast_sender,
+    RunHead, SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind,
+    bind_udp, bind_udp_pair, multicast_sender,
 };
 pub use process::{Signal, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};

@@ -225,12 +225,15 @@ fn an_abort_is_a_reset_for_the_peer() {
 }
 
 #[test]
-fn a_reset_by_the_peer_is_an_error_of_the_next_call() {
+fn a_reset_by_the_peer_is_an_error_of_the_wait_or_of_the_next_call() {
     on_every_driver(|_| async {
         let (ours, theirs) = connected().await;
         theirs.abort();
-        until_readable(&ours).await;
-        let error = ours.discard_now(1).expect_err("a reset");
-        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let waited = ours.readable_or(&Cancel::new()).await;
+        match waited.and_then(|_| ours.discard_now(1)) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+            // Wine forgets a reset that a wait has been told of.
+            Ok(end) => assert!(cfg!(windows) && end == Some(0), "{end:?}"),
+        }
     });
 }

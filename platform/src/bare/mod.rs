@@ -26,4 +26,4 @@ pub use floor::{Floor, FloorDriver};
 #[cfg(target_os = "linux")]
 pub use limit::{Limit, LimitMode};
 #[cfg(target_os = "linux")]
-pub use reader::{RunHead, bind_reader, read_datagrams, read_run_head};
+pub use reader::{bind_reader, read_datagrams, read_run_head};

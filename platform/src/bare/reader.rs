@@ -9,36 +9,8 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::net::RecvSlab;
+use crate::net::{RecvSlab, RunHead};
 use crate::os;
-
-/// Bytes of the beginning of a run that are kept: an RTP header, and what benchmarks write behind it.
-const HEAD_BYTES: usize = 32;
-
-/// The beginning of one arrival, and its size.
-#[derive(Clone, Copy, Debug)]
-pub struct RunHead {
-    bytes: [u8; HEAD_BYTES],
-    /// Of the whole run.
-    pub run_bytes: usize,
-    /// Of each of its datagrams but the last, which may be shorter.
-    pub datagram_bytes: usize,
-}
-
-impl RunHead {
-    /// How its first datagram begins.
-    #[must_use]
-    pub fn first(&self) -> &[u8] {
-        let filled = self.run_bytes.min(self.datagram_bytes).min(HEAD_BYTES);
-        &self.bytes[..filled]
-    }
-
-    /// Datagrams of the run.
-    #[must_use]
-    pub fn datagrams(&self) -> usize {
-        self.run_bytes.div_ceil(self.datagram_bytes.max(1))
-    }
-}
 
 /// Binds a socket in non-blocking mode, with so large a receive buffer as the system allows up to this.
 ///
@@ -68,13 +40,7 @@ pub fn read_datagrams(socket: &impl AsFd, slab: &mut RecvSlab) -> io::Result<boo
 /// # Errors
 /// What the system says.
 pub fn read_run_head(socket: &impl AsFd) -> io::Result<Option<RunHead>> {
-    let mut bytes = [0; HEAD_BYTES];
-    let received = or_nothing(os::receive_head(&SockRef::from(socket), &mut bytes))?;
-    Ok(received.map(|(run_bytes, datagram_bytes)| RunHead {
-        bytes,
-        run_bytes,
-        datagram_bytes,
-    }))
+    or_nothing(RunHead::receive(&SockRef::from(socket)))
 }
 
 fn or_nothing<T>(received: io::Result<T>) -> io::Result<Option<T>> {
@@ -101,7 +67,7 @@ mod tests {
         let head = read_run_head(&reader).unwrap().unwrap();
         let sizes = (head.run_bytes, head.datagram_bytes, head.datagrams());
         assert_eq!(sizes, (100, 40, 3));
-        assert_eq!(head.first(), &run[..HEAD_BYTES]);
+        assert_eq!(head.first(), &run[..32]);
         os::send_datagrams(&sender, &run, 40, to, None).unwrap();
         let mut slab = RecvSlab::new();
         assert!(read_datagrams(&reader, &mut slab).unwrap());

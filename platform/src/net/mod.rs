@@ -20,6 +20,6 @@ pub(crate) use stream::discard_by_reading;
 pub use stream::{Arrived, IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf};
 pub(crate) use udp::Arrival;
 pub use udp::{
-    BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, UdpOptions, UdpSeat,
-    UdpSocket, bind_udp, multicast_sender,
+    BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, RunHead, UdpOptions, UdpSeat,
+    UdpSocket, bind_udp, bind_udp_pair, multicast_sender,
 };

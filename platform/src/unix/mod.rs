@@ -12,7 +12,7 @@ mod stream;
 use std::io;
 
 pub(crate) use cpu::{affinity, cpu_quota, lower_current_thread, pin_current_thread};
-#[cfg(all(target_os = "linux", feature = "bare"))]
+#[cfg(target_os = "linux")]
 pub(crate) use datagrams::receive_head;
 pub(crate) use datagrams::{
     SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,

@@ -216,9 +216,14 @@ impl ReadHalf {
         let socket = self.0.raw_socket();
         let flight: Rc<Flight> = Rc::default();
         let peek = Peek::at_stream(Operation::new(socket, Rc::clone(&flight)));
-        // How it ended is said by the read that follows.
-        let _peeked = submit_or(peek, socket, flight, cancel).await;
-        (!cancel.is_cancelled()).then_some(Ok(()))
+        let name = Rc::clone(&flight);
+        let BufResult(result, _peek) = submit_or(peek, socket, name, cancel).await;
+        match flight.take_ended(result) {
+            _ if cancel.is_cancelled() => None,
+            // A read that follows need not be told of it again.
+            Ended::Failed(error) => Some(Err(error)),
+            Ended::Done(_) | Ended::Cancelled(_) => Some(Ok(())),
+        }
     }
 
     fn end(&mut self, BufResult(result, receive): BufResult<usize, Receive>) -> (Outcome, Slab) {

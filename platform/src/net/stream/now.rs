@@ -94,7 +94,8 @@ impl ReadHalf {
     /// `cancel` is raised. One task waits at a time; dropping the future is safe.
     ///
     /// # Errors
-    /// When the driver cannot wait.
+    /// When the driver cannot wait; and it may be here, instead of in the read that follows, that a
+    /// connection's end by an error is told.
     pub async fn readable_or(&self, cancel: &Cancel) -> io::Result<Readiness> {
         if self.waits.is_over() {
             crate::yield_now().await;

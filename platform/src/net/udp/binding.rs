@@ -18,6 +18,10 @@ use crate::os;
 /// A system that allows less gives less (Linux: `net.core.wmem_max`).
 const SEND_BUFFER_BYTES: usize = 4 << 20;
 
+/// Ports tried until one has a free neighbour: with half of all ports taken, a thousand fail once in
+/// 2^1000 times.
+const PAIR_TRIALS_MAX: usize = 1000;
+
 /// How far multicast travels: through the routers of a site. MediaMTX's readers expect the same.
 pub const MULTICAST_TTL: u8 = 16;
 
@@ -48,6 +52,55 @@ pub fn bind_udp(
         note: (!notes.is_empty()).then(|| notes.join("; ")),
         seats,
     })
+}
+
+/// Two sockets at `ip` for a peer of one session: for RTP at an even port, and for RTCP at the next
+/// one (RFC 3550, section 11). `receive_buffer` is how many bytes the first is to hold for a program
+/// that looks now and then; a system that allows less gives less (Linux: `net.core.rmem_max`).
+///
+/// # Errors
+/// When descriptors or ports have run out, or the address is not this machine's.
+pub fn bind_udp_pair(ip: IpAddr, receive_buffer: usize) -> io::Result<(UdpSeat, UdpSeat)> {
+    let mut error = io::ErrorKind::AddrInUse.into();
+    for _ in 0..PAIR_TRIALS_MAX {
+        let (one, place) = bind_alone(SocketAddr::new(ip, 0))?;
+        // The odd port above an even one, or the even one below an odd one.
+        let neighbour = SocketAddr::new(ip, place.port() ^ 1);
+        match bind_alone(neighbour) {
+            Ok(other) => return Ok(as_pair((one, place), other, receive_buffer)),
+            Err(taken) if is_taken(&taken) => error = taken,
+            Err(other) => return Err(other),
+        }
+    }
+    Err(error)
+}
+
+type Placed = (Socket, SocketAddr);
+
+fn as_pair(one: Placed, other: Placed, receive_buffer: usize) -> (UdpSeat, UdpSeat) {
+    let is_first_even = one.1.port().is_multiple_of(2);
+    let (packets, reports) = if is_first_even {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    // A smaller one serves as well, as long as the program looks in time.
+    let _ = packets.0.set_recv_buffer_size(receive_buffer);
+    let seat = |(socket, place)| UdpSeat::new(socket, place, true);
+    (seat(packets), seat(reports))
+}
+
+fn bind_alone(place: SocketAddr) -> io::Result<Placed> {
+    let socket = open(place, false)?;
+    socket.bind(&SockAddr::from(place))?;
+    let place = address_of(&socket)?;
+    Ok((socket, place))
+}
+
+/// By another socket, or on Windows by a service that keeps whole ranges to itself.
+fn is_taken(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, PermissionDenied};
+    matches!(error.kind(), AddrInUse | PermissionDenied)
 }
 
 fn open(address: SocketAddr, is_dual_stack: bool) -> io::Result<Socket> {

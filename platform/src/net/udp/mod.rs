@@ -10,6 +10,7 @@
 
 mod binding;
 mod detours;
+mod head;
 mod slab;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
@@ -25,7 +26,8 @@ use crate::burst::Burst;
 use crate::cancel::Cancel;
 use crate::os;
 
-pub use binding::{MULTICAST_TTL, bind_udp};
+pub use binding::{MULTICAST_TTL, bind_udp, bind_udp_pair};
+pub use head::RunHead;
 pub(crate) use slab::Arrival;
 pub use slab::{Datagram, RecvSlab};
 
@@ -179,21 +181,42 @@ impl UdpSocket {
     /// # Errors
     /// When the socket itself is broken.
     pub fn recv_now(&self, slab: &mut RecvSlab) -> io::Result<bool> {
-        for _ in 0..ERRORS_MAX {
-            let received = self
-                .waits
-                .with_socket(|socket| os::receive_datagrams(socket, slab));
-            match received {
-                Ok(()) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+        let receive = |socket: &Socket| os::receive_datagrams(socket, slab);
+        self.take_now(receive).map(|taken| taken.is_some())
+    }
+
+    /// As [`UdpSocket::recv_now`], for one arrival, of which only the beginning is kept. `None` when
+    /// nothing has arrived.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn recv_head_now(&self) -> io::Result<Option<RunHead>> {
+        self.take_now(RunHead::receive)
+    }
+
+    /// Has the kernel note when datagrams arrive, for [`Datagram::at`] and [`RunHead::at`]. False
+    /// where the system has no such stamps: all but Linux.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn stamp_arrivals(&self) -> io::Result<bool> {
+        self.waits.with_socket(os::stamp_arrivals)
+    }
+
+    fn take_now<T>(
+        &self,
+        mut receive: impl FnMut(&Socket) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let mut errors = 0;
+        loop {
+            match self.waits.with_socket(&mut receive) {
+                Ok(taken) => return Ok(Some(taken)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if errors == ERRORS_MAX => return Err(error),
                 // A datagram of ours found nobody, or met an obstacle: RTCP tells of such peers.
-                Err(_) => {}
+                Err(_) => errors += 1,
             }
         }
-        self.waits.with_socket(|socket| {
-            let received = os::receive_datagrams(socket, slab);
-            received.map(|()| true)
-        })
     }
 
     /// Waits until a receive is worth a try, unless `cancel` is raised. Dropping the future is

@@ -4,6 +4,7 @@
 //! of equal datagrams together (GRO), with a run. Readers of the slab see datagrams alone.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
 
 /// Bytes of a slot: any datagram, and any run that the kernel puts together, is smaller.
 const SLOT_BYTES: usize = 64 * 1024;
@@ -25,6 +26,7 @@ pub(crate) struct Arrival {
     pub(crate) segment: usize,
     pub(crate) source: SocketAddr,
     pub(crate) local: Option<IpAddr>,
+    pub(crate) at: Option<SystemTime>,
 }
 
 /// One datagram. Addresses are canonical: an IPv4-mapped one is an IPv4 address.
@@ -36,6 +38,9 @@ pub struct Datagram<'a> {
     pub source: SocketAddr,
     /// Which of our addresses it was sent to, if the system says so.
     pub local: Option<IpAddr>,
+    /// When the kernel received it: see [`crate::UdpSocket::stamp_arrivals`]. The datagrams of a run
+    /// have one stamp.
+    pub at: Option<SystemTime>,
 }
 
 impl RecvSlab {
@@ -84,13 +89,16 @@ impl Default for RecvSlab {
 
 impl Arrival {
     fn cut<'a>(&self, slot: &'a [u8]) -> impl Iterator<Item = Datagram<'a>> {
-        let (source, local) = (self.source, self.local);
+        let Self {
+            source, local, at, ..
+        } = *self;
         let filled = slot.get(..self.bytes).unwrap_or(slot);
         let datagrams = filled.chunks(self.segment.max(1));
         datagrams.map(move |bytes| Datagram {
             bytes,
             source,
             local,
+            at,
         })
     }
 }
@@ -105,6 +113,7 @@ mod tests {
             segment,
             source: ([192, 0, 2, 1], 7).into(),
             local: None,
+            at: None,
         })
     }
 

@@ -18,7 +18,7 @@ use super::control;
 use super::option::set_option;
 
 pub(crate) use receive::receive_datagrams;
-#[cfg(all(target_os = "linux", feature = "bare"))]
+#[cfg(target_os = "linux")]
 pub(crate) use receive::receive_head;
 pub(crate) use send::{is_refusal_of_runs, send_datagrams};
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::AsRawFd;
+#[cfg(target_os = "linux")]
+use std::time::SystemTime;
 
 use socket2::Socket;
 
@@ -42,6 +44,7 @@ impl Envelope {
             segment: said.segment.unwrap_or(bytes),
             source,
             local: said.local,
+            at: said.at,
         })
     }
 }
@@ -103,12 +106,15 @@ pub(crate) fn receive_datagrams(socket: &Socket, slab: &mut RecvSlab) -> io::Res
 }
 
 /// Takes the next arrival, and keeps only as much of its beginning as `head` holds: how many bytes it
-/// has, and how many each of its datagrams. So the kernel copies next to nothing.
+/// has, how many each of its datagrams, and when it arrived. So the kernel copies next to nothing.
 ///
 /// # Errors
 /// As [`receive_datagrams`].
-#[cfg(all(target_os = "linux", feature = "bare"))]
-pub(crate) fn receive_head(socket: &Socket, head: &mut [u8]) -> io::Result<(usize, usize)> {
+#[cfg(target_os = "linux")]
+pub(crate) fn receive_head(
+    socket: &Socket,
+    head: &mut [u8],
+) -> io::Result<(usize, usize, Option<SystemTime>)> {
     let mut envelope = Envelope::new();
     let mut vector = vector_of((head.as_mut_ptr(), head.len()));
     // SAFETY: it is plain numbers and null pointers.
@@ -120,7 +126,7 @@ pub(crate) fn receive_head(socket: &Socket, head: &mut [u8]) -> io::Result<(usiz
     let bytes = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel has filled in the header.
     let said = unsafe { Said::of(&header) };
-    Ok((bytes, said.segment.unwrap_or(bytes)))
+    Ok((bytes, said.segment.unwrap_or(bytes), said.at))
 }
 
 fn vector_of((start, length): (*mut u8, usize)) -> libc::iovec {

@@ -177,6 +177,7 @@ fn receive(socket: &Socket, mut buffer: WSABUF) -> io::Result<Option<Arrival>> {
         segment: bytes,
         source: canonical(source),
         local: control.local(said),
+        at: None,
     }))
 }
 
