@@ -2,12 +2,16 @@
 //! were due, and the other end of that, the count of what a reader has got of them.
 
 mod bits;
+pub mod cutter;
 mod h264;
 pub mod packets;
 pub mod probe;
 pub mod source;
 mod synthetic;
+pub mod tally;
 
+pub use cutter::{Cut, FrameCutter};
 pub use packets::Packets;
 pub use probe::{Carrier, PROBE_BYTES, Probe};
 pub use source::Source;
+pub use tally::{Tally, TallyCounts};
