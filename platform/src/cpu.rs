@@ -48,6 +48,24 @@ pub fn pin_current_thread(cpu: usize) -> io::Result<()> {
     os::pin_current_thread(cpu)
 }
 
+/// Keeps the calling thread on these CPUs, and with it the threads and processes that it starts from
+/// now on.
+///
+/// # Errors
+/// When none of them is ours, or, beside Linux, always.
+pub fn run_on(cpus: &[usize]) -> io::Result<()> {
+    os::run_on(cpus)
+}
+
+/// Has sleeps of the calling thread end when they are due, not up to 50 µs later, as Linux does it
+/// to wake for several at once. Elsewhere they end as exactly as they can anyway.
+///
+/// # Errors
+/// When the system refuses.
+pub fn precise_timers() -> io::Result<()> {
+    os::precise_timers()
+}
+
 /// Makes the calling thread give way to all others: for work that may wait and must not hold up an
 /// event loop.
 ///
@@ -85,6 +103,27 @@ mod tests {
         let budget = cpu_budget();
         assert!(!budget.cpus.is_empty());
         assert!(budget.cpus.is_sorted());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn threads_of_a_thread_stay_on_its_cpus() {
+        let ours = cpu_budget().cpus;
+        let cpu = ours[ours.len() - 1];
+        let kept = std::thread::spawn(move || {
+            run_on(&[cpu]).unwrap();
+            std::thread::spawn(|| cpu_budget().cpus).join().unwrap()
+        });
+        assert_eq!(kept.join().unwrap(), [cpu]);
+        run_on(&[]).unwrap_err();
+        run_on(&[usize::MAX]).unwrap_err();
+        assert_eq!(cpu_budget().cpus, ours);
+    }
+
+    #[test]
+    fn every_thread_may_have_precise_timers() {
+        let asked = std::thread::spawn(precise_timers);
+        asked.join().unwrap().unwrap();
     }
 
     #[test]

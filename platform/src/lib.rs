@@ -41,13 +41,14 @@ mod task;
 mod time;
 #[cfg(unix)]
 mod unix;
+mod usage;
 #[cfg(windows)]
 mod windows;
 
-/// What [`cpu`], [`net`] and [`process`] ask the operating system for.
+/// What [`cpu`], [`net`], [`process`] and [`usage`] ask the operating system for.
 ///
 /// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
-/// `pin_current_thread`, `lower_current_thread`, `watch_signals`, `raise_descriptor_limit`;
+/// `pin_current_thread`, `run_on`, `lower_current_thread`, `precise_timers`, `thread_cpu_time`, `usage_of`, `watch_signals`, `raise_descriptor_limit`;
 /// for datagrams `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
 /// `interface_of` and `SEGMENTS_MAX`; for streams by calls that do not wait `discard_now`, `receive_now`,
 /// `send_now` and `stamp_arrivals`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
@@ -58,7 +59,9 @@ use windows as os;
 
 pub use buffer::{GATHER_SLICES_MAX, Gather, Slab, Slice};
 pub use cancel::{Cancel, Cancelled, Outcome};
-pub use cpu::{CpuBudget, cpu_budget, lower_current_thread, pin_current_thread};
+pub use cpu::{
+    CpuBudget, cpu_budget, lower_current_thread, pin_current_thread, precise_timers, run_on,
+};
 pub use doorbell::{Doorbell, DoorbellSeat, DoorbellWaiter};
 pub use driver::{
     Capabilities, Driver, DriverChoice, DriverError, DriverRequest, capabilities, choose_driver,
@@ -72,3 +75,4 @@ pub use net::{
 pub use process::{Signal, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};
 pub use time::{now, sleep, sleep_until};
+pub use usage::{ProcessUsage, thread_cpu_time, usage_of};

@@ -8,7 +8,6 @@
 //! Deliberately absent: anything that makes them kinder to a peer than the shipped server is. A yardstick that does more
 //! than it must would flatter what is measured.
 
-mod cpu_time;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
@@ -20,7 +19,7 @@ mod reader;
 #[cfg(target_os = "linux")]
 mod ring;
 
-pub use cpu_time::thread_cpu_time;
+pub use crate::usage::thread_cpu_time;
 #[cfg(target_os = "linux")]
 pub use floor::{Floor, FloorDriver};
 #[cfg(target_os = "linux")]

@@ -42,11 +42,19 @@ pub(crate) fn cpu_quota() -> Option<f64> {
 /// Keeps this thread on `cpu`.
 #[cfg(target_os = "linux")]
 pub(crate) fn pin_current_thread(cpu: usize) -> io::Result<()> {
+    run_on(&[cpu])
+}
+
+/// Keeps this thread on these CPUs; what it starts inherits them (sched_setaffinity(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn run_on(cpus: &[usize]) -> io::Result<()> {
     let mut mask = [0 as libc::c_ulong; MASK_WORDS];
-    let word = mask
-        .get_mut(cpu / BITS)
-        .ok_or(io::ErrorKind::InvalidInput)?;
-    *word = 1 << (cpu % BITS);
+    for cpu in cpus {
+        let word = mask
+            .get_mut(cpu / BITS)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        *word |= 1 << (cpu % BITS);
+    }
     // SAFETY: the mask is as large as is said, and outlives the call.
     let result = unsafe { libc::sched_setaffinity(0, size_of_val(&mask), mask.as_ptr().cast()) };
     if result == 0 {
@@ -54,6 +62,34 @@ pub(crate) fn pin_current_thread(cpu: usize) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// As above.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn run_on(_cpus: &[usize]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The least slack that Linux knows: 0 would be the thread's own default again.
+#[cfg(target_os = "linux")]
+const TIMER_SLACK_NANOS: libc::c_ulong = 1;
+
+/// `PR_SET_TIMERSLACK` (prctl(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn precise_timers() -> io::Result<()> {
+    // SAFETY: it takes numbers alone.
+    let result = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, TIMER_SLACK_NANOS) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// macOS has no such setting.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn precise_timers() -> io::Result<()> {
+    Ok(())
 }
 
 /// macOS cannot.

@@ -8,10 +8,13 @@ mod limit;
 mod option;
 mod signal;
 mod stream;
+mod usage;
 
 use std::io;
 
-pub(crate) use cpu::{affinity, cpu_quota, lower_current_thread, pin_current_thread};
+pub(crate) use cpu::{
+    affinity, cpu_quota, lower_current_thread, pin_current_thread, precise_timers, run_on,
+};
 #[cfg(target_os = "linux")]
 pub(crate) use datagrams::receive_head;
 pub(crate) use datagrams::{
@@ -23,6 +26,7 @@ pub(crate) use limit::raise_descriptor_limit;
 pub(crate) use limit::raise_lockable_memory_limit;
 pub(crate) use signal::watch_signals;
 pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
+pub(crate) use usage::{thread_cpu_time, usage_of};
 
 /// Lets a restart bind while connections of the last run linger in TIME_WAIT. Here it does not let
 /// a second listener in.

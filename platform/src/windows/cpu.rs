@@ -53,6 +53,16 @@ pub(crate) fn pin_current_thread(cpu: usize) -> io::Result<()> {
     }
 }
 
+/// A thread's affinity does not go to the processes that it starts.
+pub(crate) fn run_on(_cpus: &[usize]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The standard library sleeps by timers of high resolution.
+pub(crate) fn precise_timers() -> io::Result<()> {
+    Ok(())
+}
+
 /// The lowest priority that is not reserved for an idle machine.
 pub(crate) fn lower_current_thread() -> io::Result<()> {
     // SAFETY: the pseudo handle of this thread needs no closing; the priority is a number.

@@ -9,10 +9,13 @@ mod stream;
 /// Only compio's loop asks for it.
 #[cfg(not(feature = "windows-monoio"))]
 pub(crate) mod timer;
+mod usage;
 
 use std::io;
 
-pub(crate) use cpu::{affinity, cpu_quota, lower_current_thread, pin_current_thread};
+pub(crate) use cpu::{
+    affinity, cpu_quota, lower_current_thread, pin_current_thread, precise_timers, run_on,
+};
 pub(crate) use datagrams::{
     SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,
     send_datagrams,
@@ -20,6 +23,7 @@ pub(crate) use datagrams::{
 pub(crate) use signals::watch_signals;
 pub(crate) use socket::{prepare_listener, set_not_sent_lowat};
 pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
+pub(crate) use usage::{thread_cpu_time, usage_of};
 
 /// Handles that a process can have: Windows has no other limit, and none to raise.
 const HANDLES_MAX: u64 = 1 << 24;

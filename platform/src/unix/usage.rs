@@ -1,0 +1,110 @@
+//! What threads and processes cost, as Linux and macOS count it.
+
+use std::io;
+use std::time::Duration;
+
+use crate::usage::ProcessUsage;
+
+/// Of the calling thread.
+pub(crate) fn thread_cpu_time() -> io::Result<Duration> {
+    cpu_time_by(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn cpu_time_by(clock: libc::clockid_t) -> io::Result<Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the structure is ours and outlives the call, which only writes to it.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let (seconds, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    Ok(Duration::from_secs(seconds) + Duration::from_nanos(nanos))
+}
+
+/// Its CPU clock has the time of threads that have ended, too, which the files of `/proc` forget.
+#[cfg(target_os = "linux")]
+pub(crate) fn usage_of(process: u32) -> io::Result<ProcessUsage> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    // One that has ended, and that nobody has waited for yet, has no memory.
+    let kibibytes: u64 = figure(&status, "VmRSS:").ok_or(io::ErrorKind::NotFound)?;
+    let no_figure = || io::Error::new(io::ErrorKind::InvalidData, "it does not say its threads");
+    Ok(ProcessUsage {
+        cpu: cpu_time_by(clock_of(process)?)?,
+        resident_bytes: kibibytes.saturating_mul(1024),
+        threads: figure(&status, "Threads:").ok_or_else(no_figure)?,
+    })
+}
+
+/// The first word behind this name, of a file with a name per line.
+#[cfg(target_os = "linux")]
+fn figure<T: std::str::FromStr>(status: &str, name: &str) -> Option<T> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+fn clock_of(process: u32) -> io::Result<libc::clockid_t> {
+    let none = || io::Error::from(io::ErrorKind::NotFound);
+    let process = libc::pid_t::try_from(process).map_err(|_| none())?;
+    let mut clock = 0;
+    // SAFETY: the number is ours and outlives the call, which only writes to it.
+    let error = unsafe { libc::clock_getcpuclockid(process, &raw mut clock) };
+    if error == 0 {
+        Ok(clock)
+    } else {
+        Err(io::Error::from_raw_os_error(error))
+    }
+}
+
+#[cfg(target_os = "macos")]
+pub(crate) fn usage_of(process: u32) -> io::Result<ProcessUsage> {
+    let none = || io::Error::from(io::ErrorKind::NotFound);
+    let process = libc::pid_t::try_from(process).map_err(|_| none())?;
+    // SAFETY: it is plain numbers, which all may be zero.
+    let mut task: libc::proc_taskinfo = unsafe { std::mem::zeroed() };
+    let size = size_of_val(&task) as libc::c_int;
+    // SAFETY: the structure is ours, as large as is said, and outlives the call.
+    let filled = unsafe {
+        libc::proc_pidinfo(
+            process,
+            libc::PROC_PIDTASKINFO,
+            0,
+            (&raw mut task).cast(),
+            size,
+        )
+    };
+    if filled < size {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(ProcessUsage {
+        cpu: duration_of(task.pti_total_user.saturating_add(task.pti_total_system)),
+        resident_bytes: task.pti_resident_size,
+        threads: usize::try_from(task.pti_threadnum).unwrap_or(0),
+    })
+}
+
+/// The kernel counts in ticks of its clock, which are no nanoseconds on every machine.
+#[cfg(target_os = "macos")]
+fn duration_of(ticks: u64) -> Duration {
+    #[repr(C)]
+    struct Timebase {
+        numerator: u32,
+        denominator: u32,
+    }
+    // SAFETY: it is how <mach/mach_time.h> declares it.
+    unsafe extern "C" {
+        fn mach_timebase_info(info: *mut Timebase) -> libc::c_int;
+    }
+    let mut base = Timebase {
+        numerator: 1,
+        denominator: 1,
+    };
+    // SAFETY: the structure is ours and outlives the call, which only writes to it.
+    unsafe { mach_timebase_info(&raw mut base) };
+    let nanos = u128::from(ticks) * u128::from(base.numerator);
+    let nanos = nanos / u128::from(base.denominator.max(1));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}

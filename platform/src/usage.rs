@@ -1,0 +1,97 @@
+//! What threads and processes cost: CPU time, as finely as the system counts it, memory and threads.
+//!
+//! The system books a running thread's time when it goes to sleep, and at its ticks. So two readings
+//! around work that has come to rest are exact; beside work that goes on they are off by a tick at
+//! each end.
+
+use std::io;
+use std::time::Duration;
+
+use crate::os;
+
+/// What a process has cost so far, and what it holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessUsage {
+    /// CPU time of all its threads, user's and kernel's, of those that have ended too; and on Linux
+    /// of the kernel's helpers for its io_uring.
+    pub cpu: Duration,
+    /// Memory that is in RAM.
+    pub resident_bytes: u64,
+    /// Threads that live.
+    pub threads: usize,
+}
+
+/// What the process with this number costs.
+///
+/// # Errors
+/// When there is no such process, or no more, or the system does not let us look at it.
+pub fn usage_of(process: u32) -> io::Result<ProcessUsage> {
+    os::usage_of(process)
+}
+
+/// How much CPU time the calling thread has had since it began, user's and kernel's: in nanoseconds
+/// where the system counts them. On Windows it advances by ticks of about 15 ms.
+///
+/// # Errors
+/// When the system does not keep the figure.
+pub fn thread_cpu_time() -> io::Result<Duration> {
+    os::thread_cpu_time()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{self, Command, Stdio};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// Keeps the calling thread busy for so much of its CPU time.
+    fn work_for(time: Duration) {
+        let begun = thread_cpu_time().unwrap();
+        while thread_cpu_time().unwrap() < begun + time {}
+    }
+
+    #[test]
+    fn work_of_this_thread_counts_and_that_of_others_does_not() {
+        let begun = thread_cpu_time().unwrap();
+        let other = thread::spawn(|| work_for(Duration::from_millis(40)));
+        other.join().unwrap();
+        assert!(thread_cpu_time().unwrap() - begun < Duration::from_millis(20));
+    }
+
+    #[test]
+    fn work_of_a_thread_counts_for_its_process_while_it_lives_and_after() {
+        let work = Duration::from_millis(40);
+        let before = usage_of(process::id()).unwrap();
+        let (worked, until_worked) = mpsc::channel();
+        let (end, until_end) = mpsc::channel::<()>();
+        let worker = thread::spawn(move || {
+            work_for(work);
+            worked.send(()).unwrap();
+            let _ends = until_end.recv();
+        });
+        until_worked.recv().unwrap();
+        let live = usage_of(process::id()).unwrap();
+        drop(end);
+        worker.join().unwrap();
+        let ended = usage_of(process::id()).unwrap();
+        assert!(live.cpu - before.cpu >= work * 3 / 4, "{before:?} {live:?}");
+        assert!(ended.cpu >= live.cpu);
+        assert!(live.threads >= 2);
+        assert!(live.resident_bytes > 100 * 1024);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_an_error() {
+        let program = std::env::current_exe().unwrap();
+        let mut other = Command::new(program)
+            .arg("--list")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        other.wait().unwrap();
+        // What is not running is not looked at, however its number is used.
+        usage_of(other.id()).unwrap_err();
+    }
+}
