@@ -18,6 +18,7 @@ mod error;
 pub mod limit;
 pub mod measured;
 mod options;
+mod readers;
 pub mod report;
 pub mod shape;
 mod stage;

@@ -69,7 +69,7 @@ impl Dialogue {
         credentials: Option<&Credentials>,
         ending: &Cancel,
     ) -> Result<Self, DialogueError> {
-        let mut patience = Patience::new(ending.clone());
+        let patience = Patience::new(ending.clone());
         // A connect, unlike a read, may be left.
         let connected = patience.wait_or_leave(TcpStream::connect(address)).await;
         let connected = connected.ok_or_else(|| patience.error())?;
@@ -95,6 +95,11 @@ impl Dialogue {
     /// Our own address, as the server sees it.
     pub(crate) fn local_addr(&self) -> Result<SocketAddr, DialogueError> {
         Ok(self.stream.local_addr()?)
+    }
+
+    /// The connection, to be prepared for what comes.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// Asks what there is to play.
