@@ -2,8 +2,11 @@
 //!
 //! [`Limit`] sends a batch to many sockets and does nothing else; [`Floor`] is a whole relay that does the least possible;
 //! [`read_run_head`] reads what a server sends over UDP as cheaply as the kernel lets it.
-//! Both are for benchmarks: no configuration, no limits against hostile peers, no logging. [`thread_cpu_time`] is what
+//! They are for measurements: no configuration, no limits against hostile peers, no logging. [`thread_cpu_time`] is what
 //! their work is measured in.
+//!
+//! All but the latter exist on Linux alone, whose system calls they are made of: who uses them says `cfg(target_os =
+//! "linux")`, and tells its operator that elsewhere there is no yardstick.
 //!
 //! Deliberately absent: anything that makes them kinder to a peer than the shipped server is. A yardstick that does more
 //! than it must would flatter what is measured.

@@ -3,7 +3,7 @@
 //! The shape, by `kind`; what is not known is `null`, never 0. Names say their units: `_ns` nanoseconds, `_s` seconds,
 //! `_bytes`, `_percent`; `_share` is a part of one CPU, or of a second, 1 being all of it.
 //!
-//! - always: `shardcast` (the version), `kind`, `target`, `seed`, `load`, `is_valid`, `is_partial`, `reasons` (in words),
+//! - always: `shardcast` (the version), `machine`, `kind`, `target`, `seed`, `load`, `is_valid`, `is_partial`, `reasons` (in words),
 //!   `exit_status`;
 //! - `run`: `run`, a run;
 //! - `comparison`: `ours` and `theirs`, each with `name`, `turns` (each `number`, `is_counted`, `run`) and `figures`;
@@ -25,10 +25,11 @@ use crate::report::{Outcome, Report};
 use crate::shape::{Flapping, Load, SourceShape, Storm, Transport};
 use crate::validity::Invalid;
 
-/// The JSON of a report, with a line end.
+/// The JSON of a report, in one line.
 pub(super) fn json(report: &Report) -> String {
     let mut whole = json!({
         "shardcast": env!("CARGO_PKG_VERSION"),
+        "machine": machine(),
         "target": report.target,
         "seed": report.load.seed,
         "load": load(&report.load),
@@ -48,7 +49,17 @@ pub(super) fn json(report: &Report) -> String {
     if let (Value::Object(whole), Value::Object(outcome)) = (&mut whole, outcome) {
         whole.extend(outcome);
     }
-    format!("{whole:#}\n")
+    format!("{whole}\n")
+}
+
+/// Where the load was made.
+fn machine() -> Value {
+    let cpus = std::thread::available_parallelism();
+    json!({
+        "os": std::env::consts::OS,
+        "architecture": std::env::consts::ARCH,
+        "cpus": cpus.ok().map(std::num::NonZero::get),
+    })
 }
 
 fn load(load: &Load) -> Value {

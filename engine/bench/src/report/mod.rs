@@ -92,6 +92,22 @@ impl Report {
         }
     }
 
+    /// Who reads, in a line. A search varies how many.
+    fn reader_words(&self) -> String {
+        let over = match self.load.reader_transport {
+            Transport::Tcp => "TCP",
+            Transport::Udp => "UDP",
+        };
+        let readers = match self.outcome {
+            Outcome::Limit(_) => "readers".to_owned(),
+            _ => format!("{} readers", words::count(self.load.readers as u64)),
+        };
+        match self.load.paths {
+            1 => format!("{readers} of 1 path over {over}"),
+            paths => format!("{readers} of {paths} paths over {over}"),
+        }
+    }
+
     /// Whether the figures are the whole of what was wanted, and are to be trusted: why not, in words.
     fn reasons_against(&self) -> Vec<String> {
         match &self.outcome {
@@ -146,7 +162,7 @@ fn reasons_against_limit(found: &LimitFound) -> Vec<String> {
     }
 }
 
-/// A load in a line: what flows. Without the number of readers, which a search varies.
+/// What flows, in a line.
 fn stream_words(load: &Load) -> String {
     let source = match &load.source {
         SourceShape::Synthetic(it) => format!(
@@ -163,20 +179,6 @@ fn stream_words(load: &Load) -> String {
         Some(gap) => format!("{source}, packets {} apart", words::duration(gap)),
         None => source,
     }
-}
-
-/// Who reads, in a line.
-fn reader_words(load: &Load) -> String {
-    let over = match load.reader_transport {
-        Transport::Tcp => "TCP",
-        Transport::Udp => "UDP",
-    };
-    let paths = match load.paths {
-        1 => "1 path".to_owned(),
-        paths => format!("{paths} paths"),
-    };
-    let readers = words::count(load.readers as u64);
-    format!("{readers} readers of {paths} over {over}")
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use crate::against::{Comparison, FIGURES, Figure, Judged, Side, Spread};
+use crate::against::{Comparison, FIGURES, Figure, Judged, Side, Spread, Turn};
 use crate::limit::{LimitFound, Try, Verdict};
 use crate::measured::{Measured, quantile_of};
 use crate::report::words::{self, UNKNOWN};
-use crate::report::{Outcome, Report, reader_words, stream_words};
+use crate::report::{Outcome, Report, stream_words};
 
 /// Between two columns.
 const GUTTER: &str = "  ";
@@ -34,16 +34,12 @@ pub(super) fn table(report: &Report) -> String {
 }
 
 fn head(report: &Report) -> String {
-    let load = &report.load;
-    let readers = match &report.outcome {
-        Outcome::Limit(_) => String::new(),
-        _ => format!("{}, ", reader_words(load)),
-    };
     format!(
-        "{}\n{readers}{}; seed {}\n\n",
+        "{}\n{}, {}; seed {}\n\n",
         report.target,
-        stream_words(load),
-        load.seed
+        report.reader_words(),
+        stream_words(&report.load),
+        report.load.seed
     )
 }
 
@@ -54,8 +50,6 @@ fn run_table(report: &Report, run: &Measured) -> String {
     let sections = [
         server_section(run),
         reader_section(report, run),
-        latency_section("latency", &run.sampled.latency),
-        latency_section("joins", &run.joins),
         loss_section(run),
         publisher_section(run),
         own_section(run),
@@ -67,7 +61,38 @@ fn run_table(report: &Report, run: &Measured) -> String {
             rows.push(vec![name.to_owned(), what.to_owned(), figure]);
         }
     }
-    aligned(&rows, 3)
+    let mut text = aligned(&rows);
+    text.push('\n');
+    text.push_str(&aligned(&quantile_rows(run)));
+    text
+}
+
+/// What is distributed, by quantiles.
+fn quantile_rows(run: &Measured) -> [Vec<String>; 4] {
+    const QUANTILES: [(&str, f64); 5] = [
+        ("p50", 0.5),
+        ("p90", 0.9),
+        ("p99", 0.99),
+        ("p99.9", 0.999),
+        ("max", 1.0),
+    ];
+    let row = |name: &str, cell: &dyn Fn(&str, f64) -> String| {
+        let cells = QUANTILES
+            .iter()
+            .map(|(label, quantile)| cell(label, *quantile));
+        [name.to_owned()].into_iter().chain(cells).collect()
+    };
+    let figures = |name, histogram: &Histogram<u64>| {
+        row(name, &|_, quantile| {
+            known(quantile_of(histogram, quantile).map(words::duration))
+        })
+    };
+    [
+        row("", &|label, _| label.to_owned()),
+        figures("latency, from due to received", &run.sampled.latency),
+        figures("joins, from first byte to PLAY", &run.joins),
+        figures("publishing, later than due", &run.published.lateness),
+    ]
 }
 
 fn server_section(run: &Measured) -> Section {
@@ -123,21 +148,6 @@ fn reader_section(report: &Report, run: &Measured) -> Section {
     )
 }
 
-fn latency_section(name: &'static str, latency: &Histogram<u64>) -> Section {
-    const QUANTILES: [(&str, f64); 5] = [
-        ("p50", 0.5),
-        ("p90", 0.9),
-        ("p99", 0.99),
-        ("p99.9", 0.999),
-        ("max", 1.0),
-    ];
-    let row = |(what, quantile)| {
-        let figure = quantile_of(latency, quantile).map(words::duration);
-        (what, known(figure))
-    };
-    Section(name, QUANTILES.map(row).to_vec())
-}
-
 fn loss_section(run: &Measured) -> Section {
     let sampled = &run.sampled;
     let part = words::percent(run.loss() * 100.0);
@@ -164,17 +174,12 @@ fn loss_section(run: &Measured) -> Section {
 
 fn publisher_section(run: &Measured) -> Section {
     let published = &run.published;
-    let late = |quantile| known(quantile_of(&published.lateness, quantile).map(words::duration));
     let packets = words::count(published.packets);
     let bytes = words::bytes(published.bytes as f64);
     Section(
         "publishers",
         vec![
             ("sent", format!("{packets} packets, {bytes}")),
-            (
-                "late by",
-                format!("p50 {}, p99 {}, max {}", late(0.5), late(0.99), late(1.0)),
-            ),
             ("left and came back", words::count(published.flaps)),
         ],
     )
@@ -211,14 +216,21 @@ fn comparison_table(comparison: &Comparison) -> String {
         "ratio (of turns)".to_owned(),
     ]];
     rows.extend(FIGURES.map(|figure| comparison_row(comparison, figure)));
-    let turns = |side| comparison.turns(side).len().to_string();
+    let turns = |side| {
+        let turns = comparison.turns(side);
+        let is_invalid = |turn: &&Turn| !turn.measured.validity.is_valid();
+        match turns.iter().filter(is_invalid).count() {
+            0 => turns.len().to_string(),
+            invalid => format!("{}, {invalid} of them not valid", turns.len()),
+        }
+    };
     rows.push(vec![
         "turns made".to_owned(),
         turns(Side::Ours),
         turns(Side::Theirs),
         format!("{} wanted", comparison.plan.turns),
     ]);
-    let mut text = aligned(&rows, 4);
+    let mut text = aligned(&rows);
     for judged in comparison.judged() {
         let _ = writeln!(text, "{}", judged_words(&judged));
     }
@@ -278,7 +290,7 @@ fn limit_table(found: &LimitFound) -> String {
     for point in &found.curve {
         rows.extend(point.tries.iter().map(|it| try_row(point.readers, it)));
     }
-    let mut text = aligned(&rows, COLUMNS.len());
+    let mut text = aligned(&rows);
     let criteria = &found.criteria;
     let _ = writeln!(
         text,
@@ -323,8 +335,9 @@ fn known(figure: Option<String>) -> String {
     figure.unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
-/// Rows with columns of equal width; the last column is as long as it is.
-fn aligned(rows: &[Vec<String>], columns: usize) -> String {
+/// Rows with columns of equal width.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -365,9 +378,10 @@ mod tests {
             &["memory", "64.0 MiB"],
             &["readers", "playing", "1000 of 1000, 50 of them"],
             &["received", "2.00 Gbit/s"],
-            &["latency", "p50", "10.0 ms"],
-            &["p99.9", "20.0 ms"],
-            &["joins", "p50"],
+            &["p50", "p90", "p99", "p99.9", "max"],
+            &["latency", "10.0 ms", "19.8 ms"],
+            &["joins", "10.0 ms"],
+            &["publishing, later than due", "80.1 µs"],
             &["loss", "missing", "0 %"],
             &["publishers", "2 000 packets"],
             &["own use", "CPU", "10.0 % of one CPU"],
@@ -384,7 +398,7 @@ mod tests {
         run.sampled.latency.reset();
         let text = table(&of_run(run));
         assert!(has_line(&text, &["CPU per packet and reader", UNKNOWN]));
-        assert!(has_line(&text, &["latency", "p50", UNKNOWN]), "{text}");
+        assert!(has_line(&text, &["latency", UNKNOWN]), "{text}");
     }
 
     #[test]

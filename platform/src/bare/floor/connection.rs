@@ -5,9 +5,12 @@ use std::net::{IpAddr, TcpStream};
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use super::request::Request;
+use super::{FRAME_MAGIC, frames};
 
 /// Bytes of a request at most, its body included.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Tracks of a reader over UDP at most: as many as publishers have channels for.
+const TRACKS_MAX: usize = 128;
 /// Bytes read at once while requests are expected.
 const READ_BYTES: usize = 2048;
 
@@ -24,8 +27,8 @@ pub(super) enum Role {
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) role: Role,
-    /// The port that it wants its packets at, over UDP.
-    pub(super) datagrams_to: Option<u16>,
+    /// The ports that it wants its packets at, over UDP: one per track, as they were set up.
+    datagrams_to: Vec<u16>,
     unread: Vec<u8>,
     owed: Vec<u8>,
 }
@@ -37,7 +40,7 @@ impl Connection {
         Ok(Self {
             stream,
             role: Role::Asking,
-            datagrams_to: None,
+            datagrams_to: Vec::new(),
             unread: Vec::new(),
             owed: Vec::new(),
         })
@@ -49,6 +52,23 @@ impl Connection {
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// The next track's packets are wanted here.
+    pub(super) fn want_datagrams_at(&mut self, port: u16) {
+        if self.datagrams_to.len() < TRACKS_MAX {
+            self.datagrams_to.push(port);
+        }
+    }
+
+    /// It plays no more, and may begin anew.
+    pub(super) fn leave(&mut self) {
+        self.role = Role::Asking;
+        self.datagrams_to.clear();
+    }
+
+    pub(super) fn datagrams_to(&self) -> &[u16] {
+        &self.datagrams_to
     }
 
     /// # Errors
@@ -72,16 +92,35 @@ impl Connection {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         let mut requests = Vec::new();
-        while let Some((request, length)) = Request::parse(&self.unread) {
-            self.unread.drain(..length);
+        while let Some(request) = self.next_request() {
             requests.push(request);
         }
         Ok(requests)
     }
 
+    /// What a reader says in frames, its reports, is passed over; a publisher's first frames wait.
+    fn next_request(&mut self) -> Option<Request> {
+        if self.role == Role::Reader {
+            let reports: usize = frames(&self.unread).map(<[u8]>::len).sum();
+            self.unread.drain(..reports);
+        }
+        if self.unread.first() == Some(&FRAME_MAGIC) {
+            return None;
+        }
+        let (request, length) = Request::parse(&self.unread)?;
+        self.unread.drain(..length);
+        Some(request)
+    }
+
     /// What came after the last request.
     pub(super) fn take_unread(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.unread)
+    }
+
+    /// Sends an answer behind what is owed; false if some of it is owed now.
+    pub(super) fn answer(&mut self, bytes: &[u8]) -> bool {
+        self.owe(bytes);
+        self.flush()
     }
 
     /// Sends what the socket takes and owes the rest; false if there is a rest. Without any room the bytes are skipped.

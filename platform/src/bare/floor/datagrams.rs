@@ -1,5 +1,5 @@
-//! Readers over UDP: the packets of one read, copied back to back once, and sent to each reader by one call per run of
-//! packets of equal size (GSO).
+//! Readers over UDP: the packets of one read, copied back to back once per track, and sent to each reader by one call per
+//! run of packets of equal size (GSO). A reader's n-th track is the one of the publisher's n-th pair of channels.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +22,12 @@ const UDP_SEGMENT: libc::c_int = 103;
 pub(super) struct Datagrams {
     socket: Socket,
     port: u16,
+    tracks: Vec<Track>,
+}
+
+/// Who gets the packets of a track.
+#[derive(Default)]
+struct Track {
     /// By the descriptors of their connections.
     readers: Vec<(RawFd, SockAddr)>,
     run: Run,
@@ -66,8 +72,7 @@ impl Datagrams {
         Ok(Self {
             socket,
             port: local.map_or(0, |local| local.port()),
-            readers: Vec::new(),
-            run: Run::default(),
+            tracks: Vec::new(),
         })
     }
 
@@ -75,38 +80,56 @@ impl Datagrams {
         self.port
     }
 
-    pub(super) fn add(&mut self, connection: RawFd, ip: IpAddr, port: u16) {
-        let address = SocketAddr::new(ip, port);
-        self.readers.push((connection, address.into()));
+    /// A port per track.
+    pub(super) fn add(&mut self, connection: RawFd, ip: IpAddr, ports: &[u16]) {
+        if self.tracks.len() < ports.len() {
+            self.tracks.resize_with(ports.len(), Track::default);
+        }
+        for (track, port) in self.tracks.iter_mut().zip(ports) {
+            let address = SocketAddr::new(ip, *port);
+            track.readers.push((connection, address.into()));
+        }
     }
 
     pub(super) fn remove(&mut self, connection: RawFd) {
-        self.readers.retain(|(reader, _)| *reader != connection);
+        for track in &mut self.tracks {
+            track.readers.retain(|(reader, _)| *reader != connection);
+        }
     }
 
     /// Sends the RTP packets of these frames, which have the even channels, to every reader.
     pub(super) fn relay(&mut self, chunk: &[u8]) -> io::Result<()> {
-        if self.readers.is_empty() {
+        if self.tracks.iter().all(|track| track.readers.is_empty()) {
             return Ok(());
         }
         for frame in frames(chunk).filter(|frame| frame[1].is_multiple_of(2)) {
             let packet = &frame[FRAME_HEADER_BYTES..];
-            if !self.run.takes(packet) {
-                self.send()?;
+            if let Some(track) = self.tracks.get_mut(usize::from(frame[1] / 2)) {
+                track.relay(&self.socket, packet)?;
             }
-            self.run.push(packet);
         }
-        self.send()
+        let mut tracks = self.tracks.iter_mut();
+        tracks.try_for_each(|track| track.send(&self.socket))
+    }
+}
+
+impl Track {
+    fn relay(&mut self, socket: &Socket, packet: &[u8]) -> io::Result<()> {
+        if !self.run.takes(packet) {
+            self.send(socket)?;
+        }
+        self.run.push(packet);
+        Ok(())
     }
 
     /// Sends the run, and begins the next.
-    fn send(&mut self) -> io::Result<()> {
+    fn send(&mut self, socket: &Socket) -> io::Result<()> {
         let run = &mut self.run;
-        if run.packets > 0 {
-            set_segment(&self.socket, run.segment)?;
+        if run.packets > 0 && !self.readers.is_empty() {
+            set_segment(socket, run.segment)?;
             for (_, reader) in &self.readers {
                 // What there is no room for is lost, and so is what nobody waits for.
-                let _sent = self.socket.send_to(&run.bytes, reader);
+                let _sent = socket.send_to(&run.bytes, reader);
             }
         }
         run.bytes.clear();

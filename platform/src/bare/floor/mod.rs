@@ -5,7 +5,11 @@
 //! A reader that cannot take all of a chunk is given the rest of it when its socket has room, and skips the chunks that
 //! come meanwhile: frames stay whole, and nothing is queued. What the socket for UDP cannot take is lost.
 //!
-//! Deliberately absent: paths, tracks, start points, time limits, refusals. Every request is answered with 200.
+//! It has one path, whatever it is asked for, and one publisher, with whose leave it ends. Channels stay the publisher's:
+//! a reader that sets up all tracks in their order gets what it expects, as clients do that count up from 0.
+//!
+//! Deliberately absent: start points, time limits, publishers over UDP, and every refusal that a load does not need to be
+//! told: before there is a description, or when somebody else publishes.
 
 mod connection;
 mod datagrams;
@@ -13,19 +17,24 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use connection::{Connection, Role};
 use datagrams::Datagrams;
 use request::Request;
+use socket2::{Domain, Socket, Type};
 
 use super::epoll::{Epoll, Events, Interest};
 use super::ring::{SendRing, Target};
 
 /// Bytes of the publisher at a time: above what a socket holds between two reads at the bit rates that are measured.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// With which an interleaved frame begins, and no request.
+const FRAME_MAGIC: u8 = b'$';
+/// Connections that wait to be accepted: all that a join storm brings between two turns.
+const BACKLOG: i32 = 4096;
 /// Of an interleaved frame: magic, channel, length (RFC 2326, section 10.12).
 const FRAME_HEADER_BYTES: usize = 4;
 
@@ -47,6 +56,7 @@ pub struct Floor {
     readers: Vec<RawFd>,
     datagrams: Datagrams,
     description: Vec<u8>,
+    is_published: bool,
     chunk: Chunk,
     driver: FloorDriver,
     ring: Option<SendRing>,
@@ -64,7 +74,7 @@ impl Floor {
     /// # Errors
     /// When the address is in use, or the system refuses.
     pub fn bind(address: SocketAddr, driver: FloorDriver) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        let listener = listen(address)?;
         let epoll = Epoll::new()?;
         epoll.add(listener.as_raw_fd())?;
         Ok(Self {
@@ -74,6 +84,7 @@ impl Floor {
             readers: Vec::new(),
             datagrams: Datagrams::bind(address.ip())?,
             description: Vec::new(),
+            is_published: false,
             chunk: Chunk {
                 buffer: vec![0; CHUNK_BYTES],
                 filled: 0,
@@ -115,9 +126,20 @@ impl Floor {
         }
     }
 
+    /// Accepts all that wait.
     fn accept(&mut self) -> io::Result<()> {
-        let (stream, _) = self.listener.accept()?;
-        let connection = Connection::new(stream)?;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.begin(Connection::new(stream)?)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // It left while it waited.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn begin(&mut self, connection: Connection) -> io::Result<()> {
         let descriptor = connection.descriptor();
         self.epoll.add(descriptor)?;
         let place = usize::try_from(descriptor).unwrap_or_default();
@@ -135,44 +157,105 @@ impl Floor {
         };
         if connection.role == Role::Publisher {
             return match self.chunk.read(connection) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
                 Ok(0) | Err(_) => Ok(false),
-                Ok(_) => self.relay().map(|()| true),
+                Ok(_) => self.publish(descriptor),
             };
         }
         match connection.read_requests() {
-            Ok(requests) => self.answer(descriptor, requests)?,
+            Ok(requests) => {
+                for request in requests {
+                    if !self.answer(descriptor, request)? {
+                        return Ok(false);
+                    }
+                }
+            }
             Err(_ended) => self.close(descriptor),
         }
         Ok(true)
     }
 
-    fn answer(&mut self, descriptor: RawFd, requests: Vec<Request>) -> io::Result<()> {
-        for request in requests {
-            let Some(connection) = connection(&mut self.connections, descriptor) else {
-                return Ok(());
+    /// Relays what the publisher has sent, and answers what it asks between its frames; false when it leaves.
+    fn publish(&mut self, descriptor: RawFd) -> io::Result<bool> {
+        loop {
+            self.relay()?;
+            let Some(request) = self.chunk.take_request() else {
+                return Ok(true);
             };
-            connection.send(&request.answer(&self.description, self.datagrams.port()));
-            if let Some(port) = request.client_port() {
-                connection.datagrams_to = Some(port);
-            }
-            match request.method.as_str() {
-                "ANNOUNCE" => self.description = request.body,
-                "PLAY" => {
-                    connection.role = Role::Reader;
-                    match connection.datagrams_to {
-                        None => self.readers.push(descriptor),
-                        Some(port) => self.datagrams.add(descriptor, connection.peer()?, port),
-                    }
-                }
-                "RECORD" => {
-                    connection.role = Role::Publisher;
-                    self.chunk.begin(&connection.take_unread());
-                    self.relay()?;
-                }
-                _ => {}
+            let leaves = request.method == "TEARDOWN";
+            self.reply(descriptor, &request.answer(&[], 0))?;
+            if leaves {
+                return Ok(false);
             }
         }
+    }
+
+    /// Answers, and does as asked; false when it was the publisher, and leaves.
+    fn answer(&mut self, descriptor: RawFd, request: Request) -> io::Result<bool> {
+        if let Some(status) = self.refusal(&request) {
+            self.reply(descriptor, &request.refuse(status))?;
+            return Ok(true);
+        }
+        let answer = request.answer(&self.description, self.datagrams.port());
+        self.reply(descriptor, &answer)?;
+        let Some(connection) = connection(&mut self.connections, descriptor) else {
+            return Ok(true);
+        };
+        match request.method.as_str() {
+            "ANNOUNCE" => self.description = request.body,
+            "SETUP" => {
+                if let Some(port) = request.client_port() {
+                    connection.want_datagrams_at(port);
+                }
+            }
+            "PLAY" => self.play(descriptor),
+            "RECORD" => {
+                connection.role = Role::Publisher;
+                self.is_published = true;
+                self.chunk.begin(&connection.take_unread());
+                return self.publish(descriptor);
+            }
+            "TEARDOWN" => {
+                connection.leave();
+                self.forget(descriptor);
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// Why it is not answered as it wishes.
+    fn refusal(&self, request: &Request) -> Option<&'static str> {
+        match request.method.as_str() {
+            "DESCRIBE" if self.description.is_empty() => Some("404 Not Found"),
+            "ANNOUNCE" | "RECORD" if self.is_published => Some("403 Forbidden"),
+            "SETUP" if request.offers_datagrams() => Some("461 Unsupported Transport"),
+            _ => None,
+        }
+    }
+
+    fn reply(&mut self, descriptor: RawFd, answer: &[u8]) -> io::Result<()> {
+        let connection = connection(&mut self.connections, descriptor);
+        if connection.is_some_and(|connection| !connection.answer(answer)) {
+            self.epoll.change(descriptor, Interest::ReadAndWrite)?;
+        }
         Ok(())
+    }
+
+    fn play(&mut self, descriptor: RawFd) {
+        let Some(connection) = connection(&mut self.connections, descriptor) else {
+            return;
+        };
+        if connection.role == Role::Reader {
+            return;
+        }
+        connection.role = Role::Reader;
+        match (connection.datagrams_to(), connection.peer()) {
+            ([], _) => self.readers.push(descriptor),
+            (ports, Ok(ip)) => self.datagrams.add(descriptor, ip, ports),
+            // It is gone, as the next read will tell.
+            (_, Err(_)) => {}
+        }
     }
 
     /// Sends the whole frames of the chunk to every reader.
@@ -208,19 +291,36 @@ impl Floor {
     }
 
     fn close(&mut self, descriptor: RawFd) {
-        self.readers.retain(|reader| *reader != descriptor);
-        self.datagrams.remove(descriptor);
+        self.forget(descriptor);
         let place = usize::try_from(descriptor).unwrap_or_default();
         if let Some(place) = self.connections.get_mut(place) {
             *place = None;
         }
     }
+
+    /// It gets no packets any more.
+    fn forget(&mut self, descriptor: RawFd) {
+        self.readers.retain(|reader| *reader != descriptor);
+        self.datagrams.remove(descriptor);
+    }
+}
+
+/// As the standard library does, with more room for those who wait.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// The interleaved frames of these bytes, headers included, up to the last that is whole.
 fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
-        let [_, _, high, low] = *bytes.first_chunk::<FRAME_HEADER_BYTES>()?;
+        let [FRAME_MAGIC, _, high, low] = *bytes.first_chunk::<FRAME_HEADER_BYTES>()? else {
+            return None;
+        };
         let length = FRAME_HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
         let (frame, rest) = bytes.split_at_checked(length)?;
         bytes = rest;
@@ -298,6 +398,17 @@ impl Chunk {
     /// The bytes up to the end of the last frame that is whole.
     fn whole_frames(&self) -> usize {
         frames(&self.buffer[..self.filled]).map(<[u8]>::len).sum()
+    }
+
+    /// What the publisher asks where a frame would begin.
+    fn take_request(&mut self) -> Option<Request> {
+        let bytes = &self.buffer[..self.filled];
+        if *bytes.first()? == FRAME_MAGIC {
+            return None;
+        }
+        let (request, length) = Request::parse(bytes)?;
+        self.consume(length);
+        Some(request)
     }
 
     fn consume(&mut self, bytes: usize) {

@@ -1,4 +1,4 @@
-//! The few parts of an RTSP request that the floor looks at, and its one kind of answer (RFC 2326).
+//! The few parts of an RTSP request that the floor looks at, and its answers (RFC 2326).
 
 use std::fmt::Write as _;
 
@@ -41,6 +41,17 @@ impl Request {
     pub(super) fn client_port(&self) -> Option<u16> {
         let (_, ports) = self.transport.as_ref()?.split_once("client_port=")?;
         ports.split(['-', ';', ',']).next()?.parse().ok()
+    }
+
+    /// Whether packets are to come to us as datagrams.
+    pub(super) fn offers_datagrams(&self) -> bool {
+        let transport = self.transport.as_deref().unwrap_or_default();
+        self.client_port().is_some() && transport.to_ascii_lowercase().contains("mode=record")
+    }
+
+    /// No, for this reason.
+    pub(super) fn refuse(&self, status: &str) -> Vec<u8> {
+        format!("RTSP/1.0 {status}\r\nCSeq: {}\r\n\r\n", self.sequence).into_bytes()
     }
 
     /// 200, with whatever the method's answer needs.
