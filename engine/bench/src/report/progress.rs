@@ -10,6 +10,9 @@ use crate::report::words;
 
 /// Goes to the begin of the line and empties it (ECMA-48, EL).
 const OVERWRITE: &str = "\r\x1b[K";
+/// What does not fit the line is cut, not put into the next one, which could not be written over (DECAWM).
+const CUT: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 
 /// Tells on standard error how far things are.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Progress {
     pub fn new(is_quiet: bool) -> Self {
         Self {
             is_quiet,
-            is_terminal: std::io::stderr().is_terminal(),
+            is_terminal: std::io::stderr().is_terminal() && knows_controls(),
             is_open: AtomicBool::new(false),
         }
     }
@@ -46,7 +49,7 @@ impl Progress {
     pub fn second(&self, stage: &str, asked: usize, interval: &Interval) {
         let line = line(stage, asked, interval);
         match self.is_terminal {
-            true => self.say(&line, true),
+            true => self.say(&format!("{CUT}{line}{WRAP}"), true),
             false => self.say(&format!("{line}\n"), false),
         }
     }
@@ -73,9 +76,14 @@ impl Progress {
     }
 }
 
+/// Whether the terminal knows control sequences. A console of Windows has no `TERM`, and may not.
+fn knows_controls() -> bool {
+    std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb")
+}
+
 fn line(stage: &str, asked: usize, interval: &Interval) -> String {
     let mut line = format!(
-        "{stage:<8} {:>4.0} s  {:>6} of {asked} readers  {:>7.0} Mbit/s  lost {}",
+        "{stage:<8} {:>4.0} s  {:>6} of {asked} readers  {:>6.0} Mbit/s  lost {}",
         interval.until.as_secs_f64(),
         interval.readers,
         interval.bytes as f64 * 8e-6,
@@ -111,7 +119,7 @@ mod tests {
         };
         assert_eq!(
             line("measured", 1000, &interval),
-            "measured   12 s     998 of 1000 readers     2000 Mbit/s  lost 3  p99 12.3 ms  server 23 %  own 31 %"
+            "measured   12 s     998 of 1000 readers    2000 Mbit/s  lost 3  p99 12.3 ms  server 23 %  own 31 %"
         );
     }
 

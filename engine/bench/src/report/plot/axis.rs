@@ -39,7 +39,7 @@ pub(super) struct Axis {
 impl Axis {
     /// From 0 to a little more than the largest value.
     pub(super) fn from_zero(name: &str, values: impl Iterator<Item = f64>) -> Self {
-        let largest = values.fold(0.0, f64::max);
+        let largest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let largest = if largest > 0.0 { largest } else { 1.0 };
         let step = round_step(largest * HEADROOM / TICKS);
         let steps = (largest * HEADROOM / step).ceil();
@@ -66,7 +66,9 @@ impl Axis {
 
     /// From 0, or logarithmic where values lie too far apart for that.
     pub(super) fn spanning(name: &str, values: impl Iterator<Item = f64>) -> Self {
-        let values: Vec<f64> = values.filter(|value| *value > 0.0).collect();
+        let values: Vec<f64> = values
+            .filter(|value| value.is_finite() && *value > 0.0)
+            .collect();
         let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let largest = values.iter().copied().fold(0.0, f64::max);
         if largest <= smallest * LINEAR_FACTOR_MAX {
