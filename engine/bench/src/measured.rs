@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
 
 use crate::validity::Validity;
 
@@ -62,7 +61,7 @@ pub struct Sampled {
 }
 
 /// What all well-behaved readers have received, looked at or only counted.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct All {
     /// Readers that played at the end.
     pub readers: usize,
@@ -94,7 +93,7 @@ pub struct Published {
 }
 
 /// What a process used.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     /// CPU time while it was measured.
     pub cpu: Duration,
@@ -105,7 +104,7 @@ pub struct Usage {
 }
 
 /// What we used ourselves.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct OwnUse {
     /// CPU time of the whole process while it was measured.
     pub cpu: Duration,
@@ -116,7 +115,7 @@ pub struct OwnUse {
 }
 
 /// One second of a run.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Interval {
     /// From the run's begin to its end.
     pub until: Duration,

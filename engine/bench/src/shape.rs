@@ -4,11 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
-
 /// How packets travel between us and the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
     /// Between the messages of the connection (RFC 2326, section 10.12).
     #[default]
@@ -18,7 +15,7 @@ pub enum Transport {
 }
 
 /// A load, whole.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Load {
     /// Paths that are published and read; reader `n` reads path `n % paths`.
     pub paths: usize,
@@ -47,7 +44,7 @@ pub struct Load {
 }
 
 /// The course of a run: the readers join, the stream flows unmeasured, then it is measured.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Course {
     /// From the first reader's joining to the last one's.
     pub ramp: Duration,
@@ -58,8 +55,7 @@ pub struct Course {
 }
 
 /// What is published.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SourceShape {
     /// A made-up stream.
     Synthetic(Synthetic),
@@ -70,7 +66,7 @@ pub enum SourceShape {
 }
 
 /// A made-up stream.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Synthetic {
     /// Bit rate of the video, RTP headers included.
     pub bits_per_second: f64,
@@ -85,7 +81,7 @@ pub struct Synthetic {
 }
 
 /// Readers that join while the others are measured.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Storm {
     /// How many.
     pub joins: usize,
@@ -96,7 +92,7 @@ pub struct Storm {
 }
 
 /// Readers, beside the others, that misbehave. They join in the ramp.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Misbehaving {
     /// Play, and never read again.
     pub stalled: usize,
@@ -109,7 +105,7 @@ pub struct Misbehaving {
 }
 
 /// Publishers that leave, in order or not by turns, and come back.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Flapping {
     /// How many of the paths' publishers.
     pub publishers: usize,

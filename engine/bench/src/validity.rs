@@ -4,23 +4,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
-
 /// Above this share of a second, a thread of ours was the bottleneck.
 pub const OWN_SHARE_MAX: f64 = 0.9;
 /// Publishing may be so late, at the 99th percentile, before latencies are ours.
 pub const LATENESS_P99_MAX: Duration = Duration::from_millis(5);
 
 /// Whether the figures are to be trusted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Validity {
     /// Why not; none when they are.
     pub reasons: Vec<Invalid>,
 }
 
 /// Why figures are not the server's.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Invalid {
     /// A thread of ours had no time left.
     OwnCpu {
