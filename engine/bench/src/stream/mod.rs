@@ -3,6 +3,7 @@
 
 mod bits;
 pub mod cutter;
+pub mod file;
 mod h264;
 pub mod packets;
 pub mod probe;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::file::FileSource;
 use super::packets::Packets;
 use super::probe::Carrier;
 use super::synthetic::SyntheticSource;
@@ -29,6 +30,7 @@ pub struct Source(Kind);
 #[derive(Debug)]
 enum Kind {
     Synthetic(SyntheticSource),
+    File(FileSource),
 }
 
 impl Source {
@@ -43,14 +45,29 @@ impl Source {
                 let source = SyntheticSource::new(*shape, seed);
                 Ok(Self(Kind::Synthetic(source)))
             }
-            SourceShape::File(file) => Err(BenchError::File {
-                file: file.clone(),
-                reason: "files cannot be published yet".to_owned(),
-            }),
+            SourceShape::File(file) => Ok(Self(Kind::File(FileSource::open(file, seed)?))),
             SourceShape::Nothing => Err(BenchError::Option {
                 option: "no-publish",
                 reason: "there is nothing to publish".to_owned(),
             }),
+        }
+    }
+
+    /// Another stream of the same shape, from its begin. A file is not read again.
+    #[must_use]
+    pub fn beside(&self, seed: u64) -> Self {
+        Self(match &self.0 {
+            Kind::Synthetic(source) => Kind::Synthetic(source.beside(seed)),
+            Kind::File(source) => Kind::File(source.beside(seed)),
+        })
+    }
+
+    /// What whoever publishes it should know: of a file, what it does not say and was taken for granted.
+    #[must_use]
+    pub fn remark(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Synthetic(_) => None,
+            Kind::File(source) => source.remark(),
         }
     }
 
@@ -59,6 +76,7 @@ impl Source {
     pub fn sdp(&self) -> Bytes {
         match &self.0 {
             Kind::Synthetic(source) => source.sdp().into(),
+            Kind::File(source) => source.sdp().into(),
         }
     }
 
@@ -74,6 +92,7 @@ impl Source {
     pub fn carriers(&self) -> Vec<Carrier> {
         match &self.0 {
             Kind::Synthetic(source) => source.carriers(),
+            Kind::File(source) => source.carriers(),
         }
     }
 
@@ -82,6 +101,7 @@ impl Source {
     pub fn next(&mut self, packets: &mut Packets) -> Duration {
         match &mut self.0 {
             Kind::Synthetic(source) => source.next(packets),
+            Kind::File(source) => source.next(packets),
         }
     }
 }

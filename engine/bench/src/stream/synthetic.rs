@@ -84,6 +84,11 @@ impl SyntheticSource {
         }
     }
 
+    /// Another stream of this shape.
+    pub(super) fn beside(&self, seed: u64) -> Self {
+        Self::new(self.shape, seed)
+    }
+
     /// The stream's description.
     pub(super) fn sdp(&self) -> String {
         let [sps, pps] = self
