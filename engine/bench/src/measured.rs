@@ -86,7 +86,8 @@ pub struct Published {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// From the moment at which a packet was due to that at which the system had taken it: nanoseconds.
+    /// From the moment at which packets were due to that at which we sent them, unless the server held the publisher up:
+    /// nanoseconds.
     pub lateness: Histogram<u64>,
     /// Times that a publisher has left and come back.
     pub flaps: u64,

@@ -53,6 +53,27 @@ impl Packets {
         &self.bytes
     }
 
+    /// The bytes of these packets, as a connection carries them.
+    #[must_use]
+    pub fn interleaved_of(&self, packets: Range<usize>) -> &[u8] {
+        let packets = self.packets.get(packets).unwrap_or_default();
+        let bytes = match packets {
+            [] => 0..0,
+            [first, ..] => {
+                let last = packets.last().unwrap_or(first);
+                first.range.start..last.range.end
+            }
+        };
+        self.bytes.get(bytes).unwrap_or_default()
+    }
+
+    /// The track of a packet, and its interleaved frame.
+    #[must_use]
+    pub fn get(&self, packet: usize) -> Option<(usize, &[u8])> {
+        let packet = self.packets.get(packet)?;
+        Some((packet.track, self.bytes.get(packet.range.clone())?))
+    }
+
     /// The packets one by one: their tracks, and their interleaved frames.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let packets = self.packets.iter();
