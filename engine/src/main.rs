@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use shardcast::event::EventBus;
 use shardcast::{Exit, Server, ServerHandle};
+use shardcast_bench::{Interrupt, Role};
 use shardcast_config::Loaded;
 use shardcast_platform::Signal;
 
@@ -38,6 +39,14 @@ enum Command {
     Serve(File),
     /// Check a configuration and say what is wrong with it
     Check(File),
+    /// Load a server with publishers and readers, and measure what the readers see
+    Bench(Box<shardcast_bench::Options>),
+    /// A part of a measurement, in a process of its own
+    #[command(name = shardcast_bench::ROLE_COMMAND, hide = true)]
+    BenchRole {
+        /// Which
+        role: Role,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +65,8 @@ fn main() -> ExitCode {
         None => serve(cli.file),
         Some(Command::Serve(file)) => serve(file),
         Some(Command::Check(file)) => check(file),
+        Some(Command::Bench(options)) => return bench(&options),
+        Some(Command::BenchRole { role }) => shardcast_bench::play(role, serve_measured),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,7 +105,41 @@ fn check(file: File) -> anyhow::Result<()> {
 }
 
 fn serve(file: File) -> anyhow::Result<()> {
-    let loaded = load(file)?;
+    serve_loaded(load(file)?)
+}
+
+/// As a measurement starts it: without a file, and with nothing in its environment that means nothing.
+fn serve_measured() -> anyhow::Result<()> {
+    let loaded = shardcast_config::parse(None, "", shardcast_config::environment())?;
+    match loaded.warnings.first() {
+        Some(warning) => anyhow::bail!("{warning}"),
+        None => serve_loaded(loaded),
+    }
+}
+
+/// Measures; the exit status says what has come of it.
+fn bench(options: &shardcast_bench::Options) -> ExitCode {
+    let interrupt = Interrupt::default();
+    let raised = interrupt.clone();
+    let watch = shardcast_platform::watch_signals(move |_| match raised.is_raised() {
+        true => std::process::exit(1),
+        false => raised.raise(),
+    });
+    let measured = watch.context("cannot watch signals").and_then(|()| {
+        // Where it stays as it is, a run that needs more says so.
+        let _limit = shardcast_platform::raise_descriptor_limit();
+        Ok(shardcast_bench::run(options, &interrupt)?)
+    });
+    match measured {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("shardcast bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_loaded(loaded: Loaded) -> anyhow::Result<()> {
     let _log = logging::start(&loaded.config.log)?;
     let descriptors = shardcast_platform::raise_descriptor_limit();
     let events = EventBus::default();

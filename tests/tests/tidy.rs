@@ -16,7 +16,7 @@ const FILE_LINES_MAX: usize = 900;
 const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 
 /// Files that may put a thread to sleep, each with its reason.
-const SLEEPERS: [(&str, &str); 6] = [
+const SLEEPERS: [(&str, &str); 8] = [
     (
         "tests/src/wait.rs",
         "asks again until a condition holds that nobody announces, and sends frames when they are due",
@@ -24,6 +24,14 @@ const SLEEPERS: [(&str, &str); 6] = [
     (
         "runtime/src/last_words.rs",
         "is the deadline of a process that ends, on a thread of its own",
+    ),
+    (
+        "engine/bench/src/publishers/conductor.rs",
+        "sends each packet when it is due, more exactly than an event loop's timers are",
+    ),
+    (
+        "engine/bench/src/run.rs",
+        "looks so often whether a run is to be broken off",
     ),
     (
         "benches/src/broadcast.rs",
@@ -60,14 +68,19 @@ const TOP_LEVEL: [&str; 12] = [
 ];
 
 /// Folder of each package, and the packages of this repository that it may depend on.
-const DIRECTION: [(&str, &[&str]); 5] = [
+const DIRECTION: [(&str, &[&str]); 6] = [
     ("config", &[]),
     ("platform", &[]),
     ("runtime", &["shardcast-platform"]),
     ("engine/protocol", &[]),
     (
+        "engine/bench",
+        &["shardcast-platform", "shardcast-protocol"],
+    ),
+    (
         "engine",
         &[
+            "shardcast-bench",
             "shardcast-config",
             "shardcast-platform",
             "shardcast-protocol",
@@ -183,6 +196,7 @@ fn packages_without_unsafe_code_forbid_it() {
     let roots = [
         "config/src/lib.rs",
         "engine/protocol/src/lib.rs",
+        "engine/bench/src/lib.rs",
         "engine/src/lib.rs",
         "engine/src/main.rs",
     ];
@@ -236,6 +250,7 @@ fn versions_and_lints_come_from_the_workspace() {
         "runtime",
         "engine",
         "engine/protocol",
+        "engine/bench",
         "tests",
         "tests/fuzz",
         "benches",

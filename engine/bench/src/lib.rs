@@ -1,7 +1,7 @@
 //! A load generator for media servers, and the instrument that measures them: publishers and thousands of readers from one
 //! process, at so little CPU time that the server is what limits a run, and figures that say when that was not so.
 //!
-//! [`Options`] say what is wanted; [`Bench::run`] makes the load, against a server that it starts itself or any other, and
+//! [`Options`] say what is wanted; [`run`] makes the load, against a server that it starts itself or any other, and
 //! measures it. The shape of a load is a [`shape::Load`]; what it has shown is a [`measured::Measured`]; `report` prints it.
 //!
 //! Latency is from the moment at which a packet was *due* at the publisher to that at which the kernel had it for the
@@ -13,18 +13,42 @@
 #![forbid(unsafe_code)]
 
 pub mod against;
+mod bench;
+mod clock;
+mod cpus;
 mod dialogue;
 mod error;
 pub mod limit;
 pub mod measured;
 mod options;
+mod plan;
+mod publishers;
 mod readers;
 pub mod report;
+mod run;
 pub mod shape;
 mod stage;
 pub mod stream;
+mod subject;
 pub mod target;
 pub mod validity;
 
+pub use bench::run;
 pub use error::BenchError;
 pub use options::Options;
+pub use run::Interrupt;
+pub use subject::{ROLE_COMMAND, Role, RoleError, play};
+
+use shardcast_platform::{Driver, DriverRequest, choose_driver};
+
+/// The driver of our own event loops: readiness is what they wait for, and epoll tells of it at the least cost.
+fn driver() -> Result<Driver, BenchError> {
+    let wanted = match cfg!(target_os = "linux") {
+        true => DriverRequest::Epoll,
+        false => DriverRequest::Auto,
+    };
+    let choice = choose_driver(wanted);
+    let choice = choice
+        .map_err(|error| BenchError::io("cannot choose a driver")(std::io::Error::other(error)))?;
+    Ok(choice.driver)
+}

@@ -20,6 +20,18 @@ pub(crate) enum Stage {
 
 const STAGES: [Stage; 4] = [Stage::Ramp, Stage::WarmUp, Stage::Measured, Stage::Ending];
 
+impl Stage {
+    /// As progress is told.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ramp => "joining",
+            Self::WarmUp => "warm-up",
+            Self::Measured => "measured",
+            Self::Ending => "ending",
+        }
+    }
+}
+
 /// The stage that all threads see.
 #[derive(Debug, Default)]
 pub(crate) struct SharedStage(AtomicU8);

@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use shardcast_platform::{Driver, DriverRequest, block_on, choose_driver};
+use shardcast_platform::{Driver, block_on};
 
 pub(crate) use figures::ReaderFigures;
 
@@ -62,9 +62,7 @@ impl Readers {
         stage: Arc<SharedStage>,
         ticks: Sender<Tick>,
     ) -> Result<Self, BenchError> {
-        let chosen = choose_driver(DriverRequest::Auto);
-        let chosen = chosen
-            .map_err(|error| BenchError::io("no event loop")(std::io::Error::other(error)))?;
+        let driver = crate::driver()?;
         let shared = Arc::new(Shared::new(stage));
         let (load, target) = (Arc::new(load.clone()), Arc::new(target.clone()));
         let mut threads = Vec::new();
@@ -77,7 +75,7 @@ impl Readers {
                 seats,
                 ticks: ticks.clone(),
             };
-            let body = move || serve(chosen.driver, plan);
+            let body = move || serve(driver, plan);
             let thread = std::thread::Builder::new().name(name).spawn(body);
             threads.push(thread.map_err(BenchError::io("cannot start a thread of readers"))?);
         }

@@ -10,16 +10,8 @@
 //!   `ratios`; `bounds`;
 //! - `limit`: `limit_readers`, `is_at_least`, `bound_by`, `criteria`, `curve` (each `readers`, `verdict`, `tries`).
 //!
-//! A run: `wall_s` that were measured; `server` (`null` without a process to look at); `readers`, of which `deliveries` are
-//! packets times readers, `short` those who were only counted and have too few bytes, and `sampled` those who were looked at
-//! packet by packet: `lost` by gaps in sequence numbers, `skipped` without such a gap, `broken` sent what is no packet;
-//! `latency` from the moment at which a packet was due at the publisher to that at which the reader's kernel had it; `joins`
-//! from the first byte to the answer to PLAY; `publishers` and their `lateness`; `own` use; `intervals`, one per second from
-//! the first join on, of which those count that are `is_measured`; `validity`, with a `kind` for each reason and whether
-//! the fault `is_ours`: the load generator's or its machine's.
-//!
-//! Spreads have `median`, `smallest`, `largest`. A histogram has `count`, `p50_ns` and so on, and `buckets`: pairs of the
-//! highest value of a bucket, in nanoseconds, and how many lie in it.
+//! A histogram has `count`, `p50_ns` and so on, and `buckets`: pairs of the highest value of a bucket, in nanoseconds, and
+//! how many lie in it.
 
 use std::time::Duration;
 

@@ -143,8 +143,7 @@ fn reasons_against_comparison(comparison: &Comparison) -> Vec<String> {
     }
     for side in [Side::Ours, Side::Theirs] {
         for turn in comparison.counted(side) {
-            let name = words::name(comparison.name(side));
-            let whose = format!("turn {} of {name}", turn.number);
+            let whose = format!("turn {} of {}", turn.number, comparison.name(side));
             let against = turn.measured.validity.reasons.iter();
             reasons.extend(against.map(|reason| format!("{whose}: {reason}")));
         }

@@ -208,7 +208,7 @@ fn own_section(run: &Measured) -> Section {
 }
 
 fn comparison_table(comparison: &Comparison) -> String {
-    let name = |side| words::name(comparison.name(side));
+    let name = |side| comparison.name(side).to_owned();
     let mut rows = vec![vec![
         "median (smallest to largest)".to_owned(),
         name(Side::Ours),

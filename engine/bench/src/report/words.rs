@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-/// Characters of what a server is called.
-const NAME_CHARS_MAX: usize = 32;
 /// What stands where a figure is not known.
 pub(crate) const UNKNOWN: &str = "unknown";
 
@@ -64,19 +62,6 @@ pub(crate) fn count(count: u64) -> String {
     grouped
 }
 
-/// What a server is called, cut to what fits beside others.
-pub(crate) fn name(name: &str) -> String {
-    cut(name, NAME_CHARS_MAX)
-}
-
-/// A text of so many characters at most.
-pub(crate) fn cut(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
 /// The value in the largest unit of which it has one, or the last.
 fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     let fits = |(size, _): &&(f64, &str)| value >= *size;
@@ -106,13 +91,6 @@ mod tests {
         assert_eq!(bit_rate(2e9), "2.00 Gbit/s");
         assert_eq!(count(1_234_567), "1 234 567");
         assert_eq!(count(999), "999");
-    }
-
-    #[test]
-    fn long_names_are_cut_between_characters() {
-        assert_eq!(name("floor"), "floor");
-        assert_eq!(name(&"ü".repeat(32)), "ü".repeat(32));
-        assert_eq!(name(&"ü".repeat(33)), format!("{}…", "ü".repeat(32)));
     }
 
     #[test]

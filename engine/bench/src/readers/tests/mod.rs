@@ -18,7 +18,7 @@ const FRAMES: usize = 20;
 
 /// An event loop for a future.
 pub(super) fn run<F: Future>(future: F) -> F::Output {
-    let driver = choose_driver(DriverRequest::Auto).unwrap().driver;
+    let driver = crate::driver().unwrap();
     block_on(driver, future).unwrap()
 }
 

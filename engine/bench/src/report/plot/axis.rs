@@ -9,8 +9,6 @@ use crate::report::words;
 
 /// Ticks of a linear axis, about.
 const TICKS: f64 = 6.0;
-/// Ticks of an axis of turns, at most.
-const TURN_TICKS_MAX: usize = 10;
 /// Values that lie further apart than this factor get a logarithmic axis.
 const LINEAR_FACTOR_MAX: f64 = 50.0;
 /// Decades of a logarithmic axis that have ticks at 2 and 5 too.
@@ -120,9 +118,7 @@ impl Axis {
 
     /// Whole numbers from 1, half a step of air at both ends.
     pub(super) fn turns(name: &str, turns: usize) -> Self {
-        let step = turns.div_ceil(TURN_TICKS_MAX).max(1);
-        let named = (1..=turns).step_by(step);
-        let ticks = named.map(|turn| (turn as f64, turn.to_string()));
+        let ticks = (1..=turns).map(|turn| (turn as f64, turn.to_string()));
         Self {
             name: name.to_owned(),
             scale: Scale::Linear,

@@ -15,7 +15,7 @@ use std::io;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::report::{Outcome, Report, stream_words, words};
+use crate::report::{Outcome, Report, stream_words};
 use panel::Panel;
 
 /// Width and height, in pixels.
@@ -28,8 +28,8 @@ const LINE_HEIGHT: i32 = 20;
 const MARGIN: i32 = 16;
 /// Reasons not to trust the figures that are written out; the table has all.
 const REASONS_MAX: usize = 2;
-/// How wide a character of sans-serif is, about and bold, as a part of its height.
-const CHAR_SHARE: f64 = 0.66;
+/// Characters of a line of the head that fit.
+const HEAD_CHARS_MAX: usize = 170;
 /// The library writes SVG text smaller than asked for, by this factor.
 const TEXT_FACTOR: f64 = 1.24;
 
@@ -90,10 +90,7 @@ fn draw(area: &Area<'_>, report: &Report, page: &Page) -> Drawn {
 fn draw_head(area: &Area<'_>, report: &Report, outcome: &str) -> Drawn {
     let load = &report.load;
     let title = match &report.outcome {
-        Outcome::Comparison(it) => {
-            let theirs = words::name(&it.plan.theirs);
-            format!("{} beside {theirs}", report.target)
-        }
+        Outcome::Comparison(it) => format!("{} beside {}", report.target, it.plan.theirs),
         Outcome::Run(_) | Outcome::Limit(_) => report.target.clone(),
     };
     let what = format!(
@@ -126,10 +123,11 @@ fn draw_reasons(area: &Area<'_>, reasons: &[String]) -> Drawn {
 
 /// Writes a line, cut where the page ends.
 fn write(area: &Area<'_>, text: &str, y: i32, style: &TextStyle<'_>) -> Drawn {
-    let char_width = style.font.get_size() / TEXT_FACTOR * CHAR_SHARE;
-    let chars_max = (f64::from(SIZE.0) / char_width) as usize;
-    let text = printable(&words::cut(text, chars_max));
-    area.draw_text(&text, style, (MARGIN, y))
+    let cut = match text.char_indices().nth(HEAD_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    };
+    area.draw_text(&printable(&cut), style, (MARGIN, y))
 }
 
 /// XML has no control characters, names of files may.

@@ -1,0 +1,117 @@
+//! From the options to the exit status: what is to be measured is run, once, in turns with something else, or with more and
+//! more readers, and the report is written.
+
+use crate::BenchError;
+use crate::against::{self, alternate};
+use crate::limit::{Criteria, find_limit};
+use crate::measured::Measured;
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::report::{Outcome, Output, Progress, Report};
+use crate::run::{Interrupt, Trial};
+use crate::shape::Load;
+use crate::subject::Subject;
+
+/// Readers of the first trial of a search.
+const LIMIT_START: usize = 100;
+
+/// Measures as the options say, and writes the report; the exit status of the process.
+///
+/// # Errors
+/// When an option cannot be followed, or nothing could be measured. What was measured before an error is written first.
+pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
+    let plan = Plan::of(options)?;
+    let mut output = Output::create(options.json.as_deref(), options.plot.as_deref())?;
+    let progress = Progress::new(options.quiet);
+    let bench = Bench {
+        options,
+        plan: &plan,
+        interrupt,
+        progress: &progress,
+    };
+    progress.heading(&format!("seed {}", plan.load.seed));
+    let (outcome, error) = match (&plan.other, options.find_limit) {
+        (None, false) => bench.once()?,
+        (Some(other), false) => (bench.in_turns(other), None),
+        (_, true) => (bench.limits(), None),
+    };
+    progress.finish();
+    let mut report = Report {
+        target: plan.subject.name(),
+        load: plan.load.clone(),
+        outcome,
+    };
+    let status = report.exit_status();
+    output.write(&report)?;
+    let failure = match &mut report.outcome {
+        Outcome::Run(_) => error,
+        Outcome::Comparison(comparison) => comparison.failure.take(),
+        Outcome::Limit(found) => found.failure.take(),
+    };
+    failure.map_or(Ok(status), Err)
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    plan: &'a Plan,
+    interrupt: &'a Interrupt,
+    progress: &'a Progress,
+}
+
+impl Bench<'_> {
+    fn trial(
+        &self,
+        subject: &Subject,
+        load: &Load,
+    ) -> Result<(Measured, Option<BenchError>), BenchError> {
+        let trial = Trial {
+            subject,
+            load,
+            cpus: &self.plan.cpus.load,
+            interrupt: self.interrupt,
+        };
+        let ended = trial.run(self.progress)?;
+        Ok((ended.measured, ended.error))
+    }
+
+    /// A run of which nothing is wanted that it could not show.
+    fn whole(&self, subject: &Subject, load: &Load) -> Result<Measured, BenchError> {
+        let (measured, error) = self.trial(subject, load)?;
+        error.map_or(Ok(measured), Err)
+    }
+
+    fn once(&self) -> Result<(Outcome, Option<BenchError>), BenchError> {
+        let (measured, error) = self.trial(&self.plan.subject, &self.plan.load)?;
+        Ok((Outcome::Run(Box::new(measured)), error))
+    }
+
+    fn in_turns(&self, other: &Subject) -> Outcome {
+        let plan = against::Plan {
+            turns: self.options.turns,
+            ours: self.plan.subject.name(),
+            theirs: other.name(),
+            cpu_at_most: self.options.cpu_at_most,
+            p99_at_most: self.options.p99_at_most,
+        };
+        let load = &self.plan.load;
+        let ours = || self.whole(&self.plan.subject, load);
+        let theirs = || self.whole(other, load);
+        Outcome::Comparison(alternate(plan, self.progress, ours, theirs))
+    }
+
+    fn limits(&self) -> Outcome {
+        let criteria = Criteria {
+            start: self.options.readers.unwrap_or(LIMIT_START),
+            max_p99: self.options.max_p99,
+            max_loss_percent: self.options.max_loss,
+            max_readers: self.options.max_readers,
+            precision_percent: self.options.precision,
+        };
+        let search = |subject: &Subject| {
+            find_limit(&criteria, self.progress, |readers| {
+                self.whole(subject, &self.plan.load_of(self.options, readers))
+            })
+        };
+        Outcome::Limit(search(&self.plan.subject))
+    }
+}

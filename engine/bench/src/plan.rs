@@ -1,0 +1,269 @@
+//! What the options ask for, checked: a load, what it is for, and where everything runs.
+
+use std::time::Duration;
+
+use crate::BenchError;
+use crate::cpus::Cpus;
+use crate::options::{Options, TransportOption, Yardstick};
+use crate::shape::{Course, Flapping, Load, Misbehaving, SourceShape, Storm, Synthetic, Transport};
+use crate::subject::{Role, Subject};
+use crate::target::Target;
+
+/// Readers where nothing else is asked for.
+const READERS: usize = 100;
+/// Readers that join in a second of the ramp.
+const JOINS_PER_SECOND: f64 = 1000.0;
+/// Readers that are looked at: one in so many, within these bounds.
+const SAMPLED_ONE_IN: usize = 20;
+const SAMPLED_MIN: usize = 10;
+const SAMPLED_MAX: usize = 100;
+/// The smallest packet that has room for its headers and its probe, and the largest that a datagram can be.
+const PACKET_BYTES: std::ops::RangeInclusive<usize> = 64..=65_000;
+/// Frames per second that a publisher can keep.
+const FPS_MAX: f64 = 1000.0;
+/// Paths and readers that one process has descriptors and memory for.
+const PATHS_MAX: usize = 10_000;
+const READERS_MAX: usize = 1_000_000;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) load: Load,
+    pub(crate) subject: Subject,
+    pub(crate) other: Option<Subject>,
+    pub(crate) cpus: Cpus,
+}
+
+impl Plan {
+    /// # Errors
+    /// An option that cannot be followed, by its name.
+    pub(crate) fn of(options: &Options) -> Result<Self, BenchError> {
+        let load = load(options)?;
+        let starts_server = options.target.is_none();
+        let (server, own) = (options.server_cpus.as_deref(), options.load_cpus.as_deref());
+        let starts_any = starts_server || options.against.is_some();
+        let cpus = Cpus::divide(server, own, starts_any)?;
+        let subject = match &options.target {
+            None => started(Role::Server, settings(&options.set)?, &cpus),
+            Some(url) => running("target", url, options.pid, load.paths)?,
+        };
+        let other = match (options.against, &options.compare) {
+            (Some(Yardstick::Floor), _) => Some(started(Role::FloorEpoll, Vec::new(), &cpus)),
+            (None, Some(url)) => Some(running("compare", url, options.compare_pid, load.paths)?),
+            (None, None) => None,
+        };
+        let plan = Self {
+            load,
+            subject,
+            other,
+            cpus,
+        };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// The load with so many readers instead.
+    pub(crate) fn load_of(&self, options: &Options, readers: usize) -> Load {
+        let usual = ramp_of(readers);
+        Load {
+            readers,
+            sampled: options
+                .sampled
+                .unwrap_or_else(|| sampled_of(readers))
+                .min(readers),
+            course: Course {
+                ramp: options.ramp.unwrap_or(usual),
+                ..self.load.course
+            },
+            ..self.load.clone()
+        }
+    }
+
+    /// The bare relay can do little, and says nothing when it is asked for more.
+    fn check(&self) -> Result<(), BenchError> {
+        let has_floor = self.other.as_ref().is_some_and(Subject::is_floor);
+        let asked = [
+            (self.load.paths > 1, "one path; leave --paths at 1"),
+            (
+                self.load.publisher_transport == Transport::Udp,
+                "publishers over TCP alone",
+            ),
+            (
+                self.load.flapping.is_some(),
+                "one publisher, and ends with it; leave --flapping out",
+            ),
+            (
+                self.load.source == SourceShape::Nothing,
+                "no stream of its own; leave --no-publish out",
+            ),
+        ];
+        match asked
+            .into_iter()
+            .find(|(is_asked, _)| has_floor && *is_asked)
+        {
+            Some((_, what)) => Err(wrong("against", format!("the bare relay has {what}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn wrong(option: &'static str, reason: impl Into<String>) -> BenchError {
+    BenchError::Option {
+        option,
+        reason: reason.into(),
+    }
+}
+
+fn started(role: Role, settings: Vec<(String, String)>, cpus: &Cpus) -> Subject {
+    Subject::Started {
+        role,
+        settings,
+        cpus: cpus.server.clone(),
+    }
+}
+
+fn running(
+    option: &'static str,
+    url: &str,
+    process: Option<u32>,
+    paths: usize,
+) -> Result<Subject, BenchError> {
+    let target = Target::parse(option, url, paths)?;
+    Ok(Subject::Running { target, process })
+}
+
+fn settings(set: &[String]) -> Result<Vec<(String, String)>, BenchError> {
+    let split = set.iter().map(|setting| {
+        let (key, value) = setting
+            .split_once('=')
+            .ok_or_else(|| wrong("set", format!("'{setting}' is not KEY=VALUE")))?;
+        Ok((key.trim().to_owned(), value.to_owned()))
+    });
+    split.collect()
+}
+
+fn load(options: &Options) -> Result<Load, BenchError> {
+    let paths = within("paths", options.paths, 1..=PATHS_MAX)?;
+    let readers = match options.readers_per_path {
+        Some(each) => within("readers-per-path", each, 0..=READERS_MAX)?.saturating_mul(paths),
+        None => options.readers.unwrap_or(READERS),
+    };
+    let readers = within("readers", readers, 0..=READERS_MAX)?;
+    Ok(Load {
+        paths,
+        readers,
+        sampled: options
+            .sampled
+            .unwrap_or_else(|| sampled_of(readers))
+            .min(readers),
+        reader_transport: transport(options.transport),
+        publisher_transport: transport(options.publisher_transport),
+        source: source(options)?,
+        gap: options.gap.filter(|gap| !gap.is_zero()),
+        course: course(options, readers)?,
+        storm: storm(options),
+        misbehaving: misbehaving(options)?,
+        flapping: flapping(options, paths)?,
+        seed: options.seed.unwrap_or_else(|| fastrand::u64(..)),
+    })
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    option: &'static str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<T, BenchError> {
+    match range.contains(&value) {
+        true => Ok(value),
+        false => {
+            let (least, most) = (range.start(), range.end());
+            Err(wrong(
+                option,
+                format!("{value} is not within {least} and {most}"),
+            ))
+        }
+    }
+}
+
+fn transport(option: TransportOption) -> Transport {
+    match option {
+        TransportOption::Tcp => Transport::Tcp,
+        TransportOption::Udp => Transport::Udp,
+    }
+}
+
+fn source(options: &Options) -> Result<SourceShape, BenchError> {
+    if options.no_publish {
+        return Ok(SourceShape::Nothing);
+    }
+    if let Some(file) = &options.file {
+        return Ok(SourceShape::File(file.clone()));
+    }
+    Ok(SourceShape::Synthetic(Synthetic {
+        bits_per_second: within("mbit", options.mbit, 0.01..=10_000.0)? * 1e6,
+        frames_per_second: within("fps", options.fps, 0.1..=FPS_MAX)?,
+        gop_frames: within("gop", options.gop, 1..=1_000_000)?,
+        packet_bytes: within("packet-bytes", options.packet_bytes, PACKET_BYTES)?,
+        has_audio: options.audio,
+    }))
+}
+
+fn sampled_of(readers: usize) -> usize {
+    (readers / SAMPLED_ONE_IN).clamp(SAMPLED_MIN, SAMPLED_MAX)
+}
+
+fn ramp_of(readers: usize) -> Duration {
+    Duration::from_secs_f64(readers as f64 / JOINS_PER_SECOND)
+}
+
+fn course(options: &Options, readers: usize) -> Result<Course, BenchError> {
+    if options.duration.is_zero() {
+        return Err(wrong("duration", "nothing can be measured in no time"));
+    }
+    Ok(Course {
+        ramp: options.ramp.unwrap_or_else(|| ramp_of(readers)),
+        warm_up: options.warm_up,
+        duration: options.duration,
+    })
+}
+
+fn storm(options: &Options) -> Option<Storm> {
+    (options.storm > 0).then_some(Storm {
+        joins: options.storm,
+        within: options.storm_within,
+        stays: options.storm_stays,
+    })
+}
+
+fn misbehaving(options: &Options) -> Result<Misbehaving, BenchError> {
+    let crawl = options.crawl_mbit.unwrap_or(options.mbit / 4.0);
+    Ok(Misbehaving {
+        stalled: options.stalled,
+        crawling: options.crawling,
+        crawl_bits_per_second: within("crawl-mbit", crawl, 0.0001..=10_000.0)? * 1e6,
+        vanishing: options.vanishing,
+    })
+}
+
+fn flapping(options: &Options, paths: usize) -> Result<Option<Flapping>, BenchError> {
+    if options.flapping == 0 {
+        return Ok(None);
+    }
+    if options.no_publish {
+        return Err(wrong(
+            "flapping",
+            "there are no publishers with --no-publish",
+        ));
+    }
+    if options.flap_every <= options.flap_away {
+        return Err(wrong(
+            "flap-every",
+            "publishers would be away for longer than that",
+        ));
+    }
+    Ok(Some(Flapping {
+        publishers: within("flapping", options.flapping, 1..=paths)?,
+        every: options.flap_every,
+        away: options.flap_away,
+    }))
+}
