@@ -16,7 +16,7 @@ const FILE_LINES_MAX: usize = 900;
 const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 
 /// Files that may put a thread to sleep, each with its reason.
-const SLEEPERS: [(&str, &str); 8] = [
+const SLEEPERS: [(&str, &str); 9] = [
     (
         "tests/src/wait.rs",
         "asks again until a condition holds that nobody announces, and sends frames when they are due",
@@ -28,6 +28,10 @@ const SLEEPERS: [(&str, &str); 8] = [
     (
         "engine/bench/src/publishers/conductor.rs",
         "sends each packet when it is due, more exactly than an event loop's timers are",
+    ),
+    (
+        "engine/bench/src/readers/tests/server.rs",
+        "sends frames when they are due, as a server does",
     ),
     (
         "engine/bench/src/run.rs",

@@ -24,6 +24,7 @@ const FPS_MAX: f64 = 1000.0;
 /// Paths and readers that one process has descriptors and memory for.
 const PATHS_MAX: usize = 10_000;
 const READERS_MAX: usize = 1_000_000;
+const TURNS_MAX: usize = 1000;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -38,6 +39,9 @@ impl Plan {
     /// # Errors
     /// An option that cannot be followed, by its name.
     pub(crate) fn of(options: &Options) -> Result<Self, BenchError> {
+        within("turns", options.turns, 1..=TURNS_MAX)?;
+        within("precision", options.precision, 0.1..=50.0)?;
+        within("max-loss", options.max_loss, 0.0..=100.0)?;
         let load = load(options)?;
         let starts_server = options.target.is_none();
         let (server, own) = (options.server_cpus.as_deref(), options.load_cpus.as_deref());
