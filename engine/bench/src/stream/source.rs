@@ -62,6 +62,15 @@ impl Source {
         })
     }
 
+    /// Goes on as another publisher would that takes over now: with other sources and numbers, probes from 0 on, and a key
+    /// picture first. What is due before that is left out.
+    pub fn begin_anew(&mut self) {
+        match &mut self.0 {
+            Kind::Synthetic(source) => source.begin_anew(),
+            Kind::File(source) => source.begin_anew(),
+        }
+    }
+
     /// What whoever publishes it should know: of a file, what it does not say and was taken for granted.
     #[must_use]
     pub fn remark(&self) -> Option<&str> {

@@ -48,6 +48,7 @@ const AUDIO_UNIT_BYTES: u16 = (AUDIO_PROBE_OFFSET + DATA_BYTES + SILENCE.len()) 
 pub(super) struct SyntheticSource {
     shape: Synthetic,
     pace: Pace,
+    chance: fastrand::Rng,
     video: Numbering,
     audio: Numbering,
     /// Pictures before the next one, and where in a group the first one stood.
@@ -81,12 +82,21 @@ impl SyntheticSource {
             keys: 0,
             audio_units: 0,
             parameter_sets: [h264::sequence_parameters(), h264::picture_parameters()],
+            chance,
         }
     }
 
     /// Another stream of this shape.
     pub(super) fn beside(&self, seed: u64) -> Self {
         Self::new(self.shape, seed)
+    }
+
+    /// Goes on with other numbers, and a key picture.
+    pub(super) fn begin_anew(&mut self) {
+        self.video = Numbering::new(VIDEO_PAYLOAD_TYPE, &mut self.chance);
+        self.audio = Numbering::new(AUDIO_PAYLOAD_TYPE, &mut self.chance);
+        let gop_frames = self.shape.gop_frames;
+        self.phase = (gop_frames - self.frame % gop_frames) % gop_frames;
     }
 
     /// The stream's description.
@@ -390,6 +400,25 @@ mod tests {
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].number, index as u64);
         }
+    }
+
+    #[test]
+    fn a_publisher_that_comes_back_begins_with_a_key_picture_and_its_first_probe() {
+        let (mut source, mut packets) = (SyntheticSource::new(SHAPE, 7), Packets::default());
+        let before = (0..100).map(|_| source.next(&mut packets)).last();
+        let old: Vec<Vec<u8>> = packets.iter().map(|(_, it)| it.to_vec()).collect();
+        source.begin_anew();
+        let mut due = source.next(&mut packets);
+        while packets.len() == 1 {
+            due = source.next(&mut packets);
+        }
+        assert!(Some(due) > before);
+        (0..packets.len()).for_each(|index| packets.stamp(index, 1));
+        let new: Vec<&[u8]> = packets.iter().map(|(_, it)| &it[4..]).collect();
+        assert_eq!(new[0][12] & 0x1f, 7, "parameter sets come first");
+        assert_ne!(new[0][8..12], old[0][12..16], "the source is another");
+        let probe = probe::find(Carrier::H264, &new[2][12..]).next();
+        assert_eq!(probe.unwrap().number, 0);
     }
 
     #[test]

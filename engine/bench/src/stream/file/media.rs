@@ -116,6 +116,22 @@ impl Media {
         })
     }
 
+    /// Whether decoding can start at an access unit.
+    pub(super) fn is_start(&self, unit: &Unit) -> bool {
+        let carriers = self.tracks.iter().map(|track| Carrier::from(&track.codec));
+        let is_video = |carrier| carrier != Carrier::Aac;
+        match carriers.clone().nth(unit.track) {
+            Some(carrier) if is_video(carrier) => {
+                let mut kinds = unit
+                    .pieces
+                    .clone()
+                    .map(|piece| NalKind::of(carrier, self.piece(piece)));
+                kinds.any(|kind| kind == NalKind::KeySlice)
+            }
+            _ => !carriers.clone().any(is_video),
+        }
+    }
+
     /// A NAL unit or an audio access unit.
     pub(super) fn piece(&self, index: usize) -> &[u8] {
         let range = self.pieces.get(index).cloned().unwrap_or(0..0);

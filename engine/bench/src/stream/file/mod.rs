@@ -51,6 +51,7 @@ const TRACKS_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct FileSource {
     media: Arc<Media>,
+    chance: fastrand::Rng,
     tracks: Vec<TrackState>,
     /// Which access unit is next, and how often the file has been played.
     next: usize,
@@ -99,10 +100,21 @@ impl FileSource {
             });
         Self {
             tracks: tracks.collect(),
+            chance,
             next: 0,
             rounds: 0,
             media,
         }
+    }
+
+    /// Goes on with other numbers, at a key picture if there are any.
+    pub(super) fn begin_anew(&mut self) {
+        for (track, payload_type) in self.tracks.iter_mut().zip(FIRST_PAYLOAD_TYPE..) {
+            track.numbering = Numbering::new(payload_type, &mut self.chance);
+        }
+        let rest = self.media.units.get(self.next..).unwrap_or_default();
+        let skipped = rest.iter().take_while(|unit| !self.media.is_start(unit));
+        self.next += skipped.count();
     }
 
     /// What whoever publishes it should know.

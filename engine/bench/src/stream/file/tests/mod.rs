@@ -151,6 +151,23 @@ fn another_path_plays_the_same_file_with_other_numbers() {
     assert_eq!(one[16..], other[16..]);
 }
 
+#[test]
+fn a_publisher_that_comes_back_begins_with_a_key_picture_and_its_first_probe() {
+    let (mut source, mut packets) = (
+        FileSource::of(Arc::new(media_of(movie(Form::Whole)).unwrap()), 5),
+        Packets::default(),
+    );
+    let before = (0..4).map(|_| source.next(&mut packets)).last();
+    source.begin_anew();
+    let due = source.next(&mut packets);
+    assert!(Some(due) > before);
+    packets.stamp(2, 1);
+    let new: Vec<&[u8]> = packets.iter().map(|(_, it)| &it[16..]).collect();
+    assert_eq!(new[0], movie::SPS);
+    let probe = probe::find(Carrier::H264, new[2]).next();
+    assert_eq!(probe.unwrap().number, 0);
+}
+
 /// Why a file with these bytes cannot be published.
 fn refusal(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
