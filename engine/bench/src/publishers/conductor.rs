@@ -96,9 +96,13 @@ impl Conductor {
         ticks: Sender<Tick>,
     ) -> Result<Self, BenchError> {
         precise_timers().map_err(BenchError::io("cannot make timers precise"))?;
-        let mut publishers = Vec::new();
+        let mut publishers: Vec<Publisher> = Vec::new();
         for path in 0..plan.load.paths {
-            let source = Source::open(&plan.load.source, plan.load.seed.wrapping_add(path as u64))?;
+            let seed = plan.load.seed.wrapping_add(path as u64);
+            let source = match publishers.first() {
+                Some(first) => first.source.beside(seed),
+                None => Source::open(&plan.load.source, seed)?,
+            };
             let outlet = Outlet::open(Announced::of(&plan, path, &source)).await?;
             publishers.push(Publisher {
                 source,
@@ -257,7 +261,7 @@ impl Conductor {
         for (path, outlet) in self.returned.take() {
             let outlet = outlet?;
             if let Some(publisher) = self.publishers.get_mut(path) {
-                publisher.outlet = Some(outlet);
+                publisher.come_back(outlet);
             }
             self.figures.published.flaps += 1;
         }
@@ -285,6 +289,14 @@ impl Publisher {
             self.packets.stamp(packet, due_unix_nanos);
         }
         self.begun = Some(begun);
+    }
+
+    /// What was begun before is of the publisher that left.
+    fn come_back(&mut self, outlet: Outlet) {
+        self.outlet = Some(outlet);
+        self.source.begin_anew();
+        self.packets.clear();
+        self.begun = None;
     }
 
     /// A frame whose packets are spread may still be under way when the next is due.
