@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use hdrhistogram::Histogram;
 use shardcast_platform::{Cancel, Readiness, TcpStream, now, spawn};
@@ -21,6 +21,7 @@ use super::ports::Ports;
 use super::roster::Seat;
 use super::window::{Tallied, Throughout};
 use super::worker::Worker;
+use crate::clock::unix_nanos;
 use crate::measured::nanos_histogram;
 use crate::stream::{Cut, FrameCutter, Tally, TallyCounts};
 
@@ -126,7 +127,7 @@ impl Sampled {
             if self.ports.is_empty() {
                 seen.count(arrived.bytes, tallied);
             }
-            let at = unix_nanos(arrived.at);
+            let at = moment(arrived.at);
             if arrived.bytes == 0 || !seen.take_cuts(at, &mut tallied.latency) {
                 return Ok(Next::Leave);
             }
@@ -156,7 +157,7 @@ impl Sampled {
         while ports.rtp.recv_now(slab)? {
             for datagram in slab.datagrams() {
                 seen.count(datagram.bytes.len(), tallied);
-                let (at, latency) = (unix_nanos(datagram.at), &mut tallied.latency);
+                let (at, latency) = (moment(datagram.at), &mut tallied.latency);
                 seen.tally.handle_packet(track, datagram.bytes, at, latency);
             }
         }
@@ -250,9 +251,6 @@ fn channels(client: &ClientSession) -> Vec<u8> {
 }
 
 /// The kernel's stamp; where there is none, this moment.
-fn unix_nanos(at: Option<SystemTime>) -> u64 {
-    let since = at
-        .unwrap_or_else(SystemTime::now)
-        .duration_since(UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+fn moment(at: Option<SystemTime>) -> u64 {
+    unix_nanos(at.unwrap_or_else(SystemTime::now))
 }
