@@ -96,8 +96,7 @@ async fn go_on(worker: &Rc<Worker>, seat: Seat, outcome: Result<Joined, Dialogue
             worker.count(seat, joined);
             false
         }
-        // Its publisher is away.
-        Err(error) if error.is_refusal() && worker.load.flapping.is_some() => true,
+        Err(error) if worker.is_away(&error) => true,
         Err(error) => {
             worker.handle_failure(seat, error);
             false
@@ -180,9 +179,14 @@ fn carriers(description: &SessionDescription) -> Vec<Carrier> {
 }
 
 impl Worker {
+    /// Whether a reader was not let in because its publisher has left for a while.
+    fn is_away(&self, error: &DialogueError) -> bool {
+        self.load.flapping.is_some() && error.is_refusal()
+    }
+
     /// A join that came to nothing.
     pub(super) fn handle_failure(&self, seat: Seat, error: DialogueError) {
-        if matches!(error, DialogueError::Stopped) {
+        if matches!(error, DialogueError::Stopped) || self.is_away(&error) {
             return;
         }
         let is_odd = matches!(seat.part, Part::Stalled | Part::Crawling | Part::Vanishing);

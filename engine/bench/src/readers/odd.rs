@@ -23,16 +23,15 @@ const STAY_MAX: Duration = Duration::from_secs(20);
 /// Joins while the others are measured. It stays, or leaves in order when it has its first packet.
 pub(super) async fn storm(worker: Rc<Worker>, seat: Seat) {
     let stays = worker.load.storm.is_some_and(|storm| storm.stays);
-    let outcome = match join(&worker, seat).await {
-        Ok(joined) if stays => {
-            worker.count(seat, joined);
-            Ok(())
+    match join(&worker, seat).await {
+        Ok(joined) if stays => worker.count(seat, joined),
+        Ok(joined) => {
+            let left = take_one(&worker, joined).await;
+            if left.is_err() && !worker.ending.is_cancelled() {
+                worker.tallied.borrow_mut().counts.closed += 1;
+            }
         }
-        Ok(joined) => take_one(&worker, joined).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = outcome {
-        worker.handle_failure(seat, error);
+        Err(error) => worker.handle_failure(seat, error),
     }
 }
 

@@ -168,7 +168,7 @@ impl Window {
             .for_each(|reader| reader.begin());
         add(&mut self.before, &take_latency(worker));
         self.begin = Some(Totals::of(worker));
-        (self.second, self.whole) = (Meter::now()?, Meter::now()?);
+        self.whole = Meter::now()?;
         Ok(())
     }
 
@@ -181,9 +181,12 @@ impl Window {
         let last = std::mem::replace(&mut self.last, totals);
         let tally = totals.tally - last.tally;
         let mut latency = take_latency(worker);
+        let is_whole = self.second.wall >= self.whole.wall;
         let share = self.second.lap()?;
         if self.has_begun() {
             add(&mut self.latency, &latency);
+        }
+        if self.has_begun() && is_whole {
             self.busiest_share = self.busiest_share.max(share);
         }
         add(&mut latency, &self.before);

@@ -180,7 +180,8 @@ struct Watch {
 impl Watch {
     /// Looks around until the run ends.
     async fn watch(&mut self) -> Result<(), BenchError> {
-        let (mut tick, mut tend) = (now() + SECOND, now() + TEND_INTERVAL);
+        // The coordinator's seconds begin when we do: told half a second later, each has one tick of every thread.
+        let (mut tick, mut tend) = (now() + SECOND / 2, now() + TEND_INTERVAL);
         loop {
             sleep(LOOK_INTERVAL).await;
             let stage = self.worker.shared.stage.now();
@@ -189,7 +190,6 @@ impl Watch {
             }
             if stage == Stage::Measured && !self.window.has_begun() {
                 self.begin()?;
-                tick = now() + SECOND;
             }
             if now() >= tick {
                 tick += SECOND;
