@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use shardcast_protocol::rtsp::RtspUrl;
+use shardcast_protocol::rtsp::auth::Login;
 
 use crate::BenchError;
 
@@ -74,13 +75,23 @@ impl Target {
 impl Credentials {
     /// Those in a URL, percent-decoded.
     fn of(url: &str) -> Option<Self> {
-        let (_, rest) = url.split_once("://")?;
-        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-        let (credentials, _) = authority.rsplit_once('@')?;
-        let (user, pass) = credentials.split_once(':').unwrap_or((credentials, ""));
-        Some(Self {
-            user: user.to_owned(),
-            pass: pass.to_owned(),
-        })
+        let Login { user, pass, .. } = Login::of_url(url, "")?;
+        Some(Self { user, pass })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_we_are_stands_in_the_url_and_is_kept_out_of_it() {
+        let target = Target::parse("target", "rtsp://u%40x:p%3A@127.0.0.1:9/a", 2).unwrap();
+        let expected = Credentials {
+            user: "u@x".to_owned(),
+            pass: "p:".to_owned(),
+        };
+        assert_eq!(target.credentials, Some(expected));
+        assert_eq!(target.path_url(1), "rtsp://127.0.0.1:9/a1");
     }
 }
