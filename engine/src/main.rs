@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use shardcast::event::EventBus;
 use shardcast::{Exit, Server, ServerHandle};
-use shardcast_bench::{Interrupt, Role};
+use shardcast_bench::{BenchError, Interrupt, Role};
 use shardcast_config::Loaded;
 use shardcast_platform::Signal;
 
@@ -134,7 +134,8 @@ fn bench(options: &shardcast_bench::Options) -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("shardcast bench: {error:#}");
-            ExitCode::FAILURE
+            let told = error.downcast_ref::<BenchError>();
+            told.map_or(ExitCode::FAILURE, |told| ExitCode::from(told.exit_status()))
         }
     }
 }

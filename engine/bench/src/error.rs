@@ -76,6 +76,15 @@ pub enum BenchError {
 }
 
 impl BenchError {
+    /// The exit status of a process that it ends: that of wrong options is clap's.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Option { .. } => 2,
+            _ => 1,
+        }
+    }
+
     /// An error of the system, with what was being done.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();

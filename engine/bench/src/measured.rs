@@ -14,6 +14,8 @@ const LATENCY_DIGITS: u8 = 3;
 /// What a run has shown while it was measured.
 #[derive(Clone, Debug)]
 pub struct Measured {
+    /// When it began to be measured, by the wall clock: nanoseconds since the Unix epoch. None when it never did.
+    pub begin_unix_nanos: Option<u64>,
     /// How long was measured.
     pub wall: Duration,
     /// The readers that are looked at packet by packet.
@@ -209,6 +211,7 @@ pub(crate) fn example() -> Measured {
     let mut lateness = nanos_histogram();
     record(&mut lateness, Duration::from_micros(80));
     Measured {
+        begin_unix_nanos: Some(1_800_000_000_000_000_000),
         wall: Duration::from_secs(10),
         sampled: Sampled {
             readers: 50,

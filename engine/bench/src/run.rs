@@ -130,6 +130,7 @@ struct UnderWay<'a> {
 /// What was used in the time that counts.
 #[derive(Default)]
 struct Window {
+    begin: Option<Instant>,
     wall: Duration,
     server: Option<Usage>,
     own_cpu: Duration,
@@ -138,7 +139,7 @@ struct Window {
 }
 
 impl UnderWay<'_> {
-    /// Goes through the stages, and leaves everybody told to end.
+    /// Goes through the stages, and leaves the readers told to end.
     fn go(&mut self) -> Result<Window, BenchError> {
         let window = self.go_through();
         self.stage.set(Stage::Ending);
@@ -183,6 +184,7 @@ impl UnderWay<'_> {
             }
         };
         Ok(Window {
+            begin: Some(begin),
             wall,
             server: server
                 .zip(after)
@@ -214,8 +216,9 @@ impl UnderWay<'_> {
 
     /// Waits for everybody, and takes the figures together.
     fn end(self, window: Result<Window, BenchError>, clock: Clock) -> Result<Ended, BenchError> {
-        let publishers = self.publishers.map(Publishers::join).transpose();
         let readers = self.readers.join();
+        self.stage.set(Stage::Over);
+        let publishers = self.publishers.map(Publishers::join).transpose();
         let window = window?;
         let (readers, mut error) = (readers?, self.seconds.error);
         let publishers = match publishers {
@@ -234,6 +237,7 @@ impl UnderWay<'_> {
         );
         let published = publishers.map_or_else(no_publisher, |it| it.published);
         let mut measured = Measured {
+            begin_unix_nanos: window.begin.map(|begin| clock.unix_nanos(begin)),
             wall: window.wall,
             sampled: readers.sampled,
             all: readers.all,

@@ -14,11 +14,20 @@ pub(crate) enum Stage {
     WarmUp,
     /// What happens counts.
     Measured,
-    /// Everybody leaves.
+    /// Nothing counts any more, and readers leave.
     Ending,
+    /// Publishers leave, too: not before, for a server ends the readers of a publisher that has left, and that would count as
+    /// its doing.
+    Over,
 }
 
-const STAGES: [Stage; 4] = [Stage::Ramp, Stage::WarmUp, Stage::Measured, Stage::Ending];
+const STAGES: [Stage; 5] = [
+    Stage::Ramp,
+    Stage::WarmUp,
+    Stage::Measured,
+    Stage::Ending,
+    Stage::Over,
+];
 
 impl Stage {
     /// As progress is told.
@@ -27,7 +36,7 @@ impl Stage {
             Self::Ramp => "joining",
             Self::WarmUp => "warm-up",
             Self::Measured => "measured",
-            Self::Ending => "ending",
+            Self::Ending | Self::Over => "ending",
         }
     }
 }
@@ -45,7 +54,7 @@ impl SharedStage {
     /// Where we are.
     pub(crate) fn now(&self) -> Stage {
         let place = usize::from(self.0.load(Ordering::Acquire));
-        STAGES.get(place).copied().unwrap_or(Stage::Ending)
+        STAGES.get(place).copied().unwrap_or(Stage::Over)
     }
 }
 

@@ -155,7 +155,7 @@ impl Conductor {
     /// When a connection ends, or a publisher that comes back is refused.
     pub(super) async fn conduct(&mut self) -> Result<PublisherFigures, BenchError> {
         let mut breath = Instant::now();
-        while self.figures.follow(self.plan.stage.now())? < Stage::Ending {
+        while self.figures.follow(self.plan.stage.now())? < Stage::Over {
             let Some(Reverse((due, deed))) = self.deeds.pop() else {
                 break;
             };
@@ -344,6 +344,9 @@ impl Figures {
     }
 
     fn sent(&mut self, sent: Sent, lateness: Option<Duration>) {
+        if self.stage > Stage::Measured {
+            return;
+        }
         self.published.packets += sent.packets;
         self.published.bytes += sent.bytes;
         if let Some(lateness) = lateness.filter(|_| sent.packets > 0) {

@@ -120,6 +120,7 @@ fn flapping(flapping: &Flapping) -> Value {
 
 fn run(run: &Measured) -> Value {
     json!({
+        "begin_unix_ns": run.begin_unix_nanos,
         "wall_s": run.wall.as_secs_f64(),
         "is_partial": run.is_partial,
         "validity": validity(run),
