@@ -21,6 +21,13 @@ const NAL_IDR: u8 = 0x65;
 const NAL_SPS: u8 = 0x67;
 const NAL_PPS: u8 = 0x68;
 
+/// The type of a fragment, the bits of a header that are not its type, and what marks the first and the last fragment
+/// (RFC 6184, section 5.8).
+const FRAGMENT: u8 = 28;
+const NOT_TYPE: u8 = 0xe0;
+const FRAGMENT_START: u8 = 0x80;
+const FRAGMENT_END: u8 = 0x40;
+
 /// Bits of a frame's number.
 const FRAME_NUMBER_BITS: u32 = 8;
 /// Pictures come in the order in which they are shown, and slices say nothing about it.
@@ -63,6 +70,13 @@ pub(super) fn picture_parameters() -> Vec<u8> {
         .into_iter()
         .chain(bits.trailing().escaped())
         .collect()
+}
+
+/// What a fragment of the NAL unit with this header begins with.
+pub(super) fn fragment_head(nal: u8, is_first: bool, is_last: bool) -> [u8; 2] {
+    let start = if is_first { FRAGMENT_START } else { 0 };
+    let end = if is_last { FRAGMENT_END } else { 0 };
+    [nal & NOT_TYPE | FRAGMENT, start | end | nal & !NOT_TYPE]
 }
 
 /// A picture's place in the stream.

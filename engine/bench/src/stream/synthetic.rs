@@ -1,10 +1,11 @@
 //! A made-up stream: H.264 whose packets all have one size, and AAC beside it on request. Its shape comes from a load;
 //! its packets go to a publisher.
 //!
-//! Each picture is cut into slices, one to the packet and each with a probe, so that a server which depacketises and
-//! packetises anew keeps all probes. Sound is silence behind a data element (ISO 14496-3, section 4.5.2.1) that fills it up
+//! Each picture is cut into slices, each with a probe, so that a server which depacketises and packetises anew keeps all
+//! probes: one to the packet, but no more than [`SLICES_MAX`], and the rest of a large picture's packets are fragments. Sound is silence behind a data element (ISO 14496-3, section 4.5.2.1) that fills it up
 //! to its bit rate and has the probe.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,10 +17,14 @@ use super::probe::{AUDIO_PROBE_OFFSET, Carrier, PROBE_BYTES, SLICE_PROBE_OFFSET,
 use super::source::{SDP_HEAD, control_of};
 use crate::shape::Synthetic;
 
-/// Smallest packet with a slice: header, the slice's own, probe.
-pub(super) const PACKET_BYTES_MIN: usize = RTP_HEADER_BYTES + SLICE_PROBE_OFFSET + PROBE_BYTES;
+/// Smallest packet with a slice: header, a fragment's one byte more than the slice's own head, that, probe.
+pub(super) const PACKET_BYTES_MIN: usize = RTP_HEADER_BYTES + 1 + SLICE_PROBE_OFFSET + PROBE_BYTES;
 /// Largest packet: what the length of an interleaved frame can say.
 pub(super) const PACKET_BYTES_MAX: usize = u16::MAX as usize;
+
+/// The most slices of a picture. With two parameter sets they are fewer than the 20 NAL units of an access unit that
+/// depacketisers of other servers took at their strictest (mediacommon, up to 2023; 25 since).
+const SLICES_MAX: usize = 16;
 
 /// A key frame is so many times as large as a frame is on average.
 const KEY_FRAME_FACTOR: f64 = 8.0;
@@ -172,15 +177,41 @@ impl SyntheticSource {
             self.write_parameter_sets(ticks, packets);
             self.keys += 1;
         }
-        let slices = self.pace.slices();
-        for index in 0..slices.count {
-            let header = self.video.header(index + 1 == slices.count, ticks);
-            let mut packet = packets.begin(VIDEO_TRACK, header);
-            packet.bytes(&picture.slice_head(index, slices.count));
-            packet.probe(self.video.next_probe());
-            self.pace.spend(packet.fill(slices.bytes).end());
+        let due = self.pace.packets();
+        let slices = due.count.min(SLICES_MAX);
+        for slice in 0..slices {
+            let packets_of = |slices_before| due.count * slices_before / slices;
+            let part = Part {
+                head: picture.slice_head(slice, slices),
+                packets: packets_of(slice)..packets_of(slice + 1),
+                ticks,
+                due,
+            };
+            self.write_slice(&part, packets);
         }
         self.frame += 1;
+    }
+
+    /// Writes a slice: one packet, or fragments (RFC 6184, section 5.8).
+    fn write_slice(&mut self, slice: &Part, packets: &mut Packets) {
+        let [nal, ref rest @ ..] = slice.head;
+        let (first, end) = (slice.packets.start, slice.packets.end);
+        for index in slice.packets.clone() {
+            let (is_first, is_last) = (index == first, index + 1 == end);
+            let header = self.video.header(index + 1 == slice.due.count, slice.ticks);
+            let mut packet = packets.begin(VIDEO_TRACK, header);
+            match (is_first, is_last) {
+                (true, true) => packet.bytes(&slice.head),
+                (true, false) => packet
+                    .bytes(&h264::fragment_head(nal, true, false))
+                    .bytes(rest),
+                _ => packet.bytes(&h264::fragment_head(nal, false, is_last)),
+            };
+            if is_first {
+                packet.probe(self.video.next_probe());
+            }
+            self.pace.spend(packet.fill(slice.due.bytes).end());
+        }
     }
 
     fn write_parameter_sets(&mut self, ticks: u64, packets: &mut Packets) {
@@ -203,6 +234,16 @@ impl SyntheticSource {
     }
 }
 
+/// A slice of a picture that is being written.
+#[derive(Debug)]
+struct Part {
+    head: [u8; SLICE_PROBE_OFFSET],
+    /// Which of the picture's packets are its own, and all of them.
+    packets: Range<usize>,
+    due: Due,
+    ticks: u64,
+}
+
 /// How many packets each frame has, so that the stream keeps its bit rate and key frames are larger.
 #[derive(Debug)]
 struct Pace {
@@ -214,12 +255,12 @@ struct Pace {
     owed: f64,
 }
 
-/// A frame's slices.
+/// What is due of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Slices {
-    /// How many, at least one.
+struct Due {
+    /// How many packets, at least one.
     count: usize,
-    /// Bytes of each one's packet.
+    /// Bytes of each.
     bytes: usize,
 }
 
@@ -252,18 +293,18 @@ impl Pace {
     }
 
     /// What is due of the frame: full packets, or one that is smaller where not even one is due.
-    fn slices(&self) -> Slices {
+    fn packets(&self) -> Due {
         let full = self.owed / self.packet_bytes as f64;
         if full < 1.0 {
             let bytes = self
                 .owed
                 .clamp(PACKET_BYTES_MIN as f64, self.packet_bytes as f64);
-            return Slices {
+            return Due {
                 count: 1,
                 bytes: bytes as usize,
             };
         }
-        Slices {
+        Due {
             count: full as usize,
             bytes: self.packet_bytes,
         }
@@ -348,12 +389,16 @@ mod tests {
 
     #[test]
     fn every_slice_carries_its_moment_and_number() {
-        let packets = packets(SHAPE, 300, 0);
         let mut number = 0;
-        for (due, packet) in packets {
+        for (due, packet) in packets(SHAPE, 300, 0) {
             let payload = HeaderView::parse(&packet).unwrap().payload();
             let found: Vec<Probe> = probe::find(Carrier::H264, payload).collect();
-            if packet.len() == SHAPE.packet_bytes {
+            let begins_slice = match payload[0] & 0x1f {
+                1 | 5 => true,
+                28 => payload[1] & 0x80 != 0,
+                _ => false,
+            };
+            if begins_slice {
                 let due_unix_nanos = due.as_nanos() as u64;
                 assert_eq!(
                     found,
@@ -367,6 +412,29 @@ mod tests {
                 assert!(found.is_empty());
             }
         }
+        assert!(number > 300);
+    }
+
+    #[test]
+    fn small_pictures_have_a_slice_per_packet_and_none_has_more_than_others_take() {
+        let sent = packets(SHAPE, 300, 0);
+        let mut pictures: Vec<(usize, usize)> = Vec::new();
+        for ((due, packet), flags) in sent.iter().zip(flags_of(&sent)) {
+            if flags.au_start {
+                pictures.push((0, 0));
+            }
+            let payload = HeaderView::parse(packet).unwrap().payload();
+            let picture = pictures.last_mut().unwrap_or_else(|| panic!("at {due:?}"));
+            picture.0 += 1;
+            picture.1 += usize::from(payload[0] & 0x1f != 28 || payload[1] & 0x80 != 0);
+        }
+        let small = pictures
+            .iter()
+            .filter(|(packets, _)| *packets <= SLICES_MAX);
+        assert!(small.clone().count() > 100);
+        assert!(small.into_iter().all(|(packets, units)| packets == units));
+        let most = pictures.iter().map(|(_, units)| *units).max();
+        assert_eq!(most, Some(SLICES_MAX + 2));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct TallyCounts {
     pub duplicates: u64,
     /// Packets that came after a later one.
     pub reordered: u64,
-    /// Packets of the publisher that never came, although no sequence number is missing.
+    /// Packets with a probe that never came, although no sequence number is missing.
     pub skipped: u64,
     /// Times that a track's numbers began anew.
     pub restarts: u64,
@@ -134,7 +134,7 @@ impl Track {
         }
     }
 
-    /// How many of the publisher's packets the server has left out before that with this probe. Numbers that go back are
+    /// How many packets with a probe the server has left out before that with this probe. Numbers that go back are
     /// those of a publisher that has come back.
     fn skipped_before(&mut self, number: u64) -> u64 {
         let expected = self.next_probe.replace(number.saturating_add(1));
