@@ -185,7 +185,7 @@ impl Watch {
         loop {
             sleep(LOOK_INTERVAL).await;
             let stage = self.worker.shared.stage.now();
-            if stage == Stage::Ending {
+            if stage >= Stage::Ending {
                 return self.end();
             }
             if stage == Stage::Measured && !self.window.has_begun() {

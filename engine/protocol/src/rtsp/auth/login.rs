@@ -144,6 +144,8 @@ impl Challenge {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{Credentials, DigestAlgorithm};
     use super::*;
 
@@ -266,5 +268,38 @@ mod tests {
         assert_eq!((&*login.user, &*login.pass), ("a@b", "p:/"));
         assert_eq!(format!("{login:?}"), "Login(hidden)");
         assert_eq!(Login::of_url("rtsp://h/x", "c"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_challenge_is_answered_or_not(
+            value in "(Basic|Digest|\\PC{0,5}) ?(\\PC{0,40}|([a-z]{0,8}=\"?[a-z\\\\\"]{0,6}\"?,? ?){0,8})",
+        ) {
+            if let Some(answer) = answer_to(&[&value]) {
+                prop_assert!(Credentials::parse(&answer).is_ok(), "{}", answer);
+            }
+        }
+
+        #[test]
+        fn every_name_and_realm_comes_through(
+            user in "[^\\pC:]{1,9}", realm in "[a-z\"\\\\]{0,9}", has_protection: bool,
+        ) {
+            let challenge = Challenge {
+                scheme: AuthScheme::Digest(DigestAlgorithm::Md5),
+                realm: realm.clone(),
+                nonce: "n".into(),
+                opaque: None,
+                has_protection,
+            };
+            let login = Login { user: user.clone(), ..login() };
+            let answer = DigestResponse::answer(
+                &challenge, DigestAlgorithm::Md5, &login, 1, &Method::Play, "rtsp://h/a",
+            );
+            let Ok(Credentials::Digest(response)) = Credentials::parse(&answer) else {
+                return Err(TestCaseError::fail(answer));
+            };
+            prop_assert_eq!(response.user(), &user);
+            prop_assert!(response.is_valid_for(&login.pass, &Method::Play, "n", &realm));
+        }
     }
 }
