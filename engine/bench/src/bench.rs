@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::report::{Outcome, Output, Progress, Report};
 use crate::run::{Interrupt, Trial};
 use crate::shape::Load;
+use crate::stream::Source;
 use crate::subject::Subject;
 
 /// Readers of the first trial of a search.
@@ -30,6 +31,9 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
         progress: &progress,
     };
     progress.heading(&format!("seed {}", plan.load.seed));
+    if let Some(remark) = Source::remark_on(&plan.load.source)? {
+        progress.heading(&remark);
+    }
     let (outcome, error) = match (&plan.other, options.find_limit) {
         (None, false) => bench.once()?,
         (Some(other), false) => (bench.in_turns(other), None),

@@ -71,13 +71,17 @@ impl Source {
         }
     }
 
-    /// What whoever publishes it should know: of a file, what it does not say and was taken for granted.
-    #[must_use]
-    pub fn remark(&self) -> Option<&str> {
-        match &self.0 {
-            Kind::Synthetic(_) => None,
-            Kind::File(source) => source.remark(),
-        }
+    /// What whoever publishes a file should know before: what it does not say and is taken for granted.
+    ///
+    /// # Errors
+    /// [`BenchError::File`] when it cannot be published at all.
+    pub fn remark_on(shape: &SourceShape) -> Result<Option<String>, BenchError> {
+        let SourceShape::File(file) = shape else {
+            return Ok(None);
+        };
+        let source = FileSource::open(file, 0)?;
+        let remark = source.remark();
+        Ok(remark.map(|remark| format!("{}: {remark}", file.display())))
     }
 
     /// The stream's description.

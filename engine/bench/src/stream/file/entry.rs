@@ -194,3 +194,78 @@ fn descriptor<'a>(fields: &mut Fields<'a>, kind: u8) -> Result<Fields<'a>, FileE
     let body = fields.bytes(length)?;
     Ok(Fields::new(body, "the configuration of its sound"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::movie::boxed;
+    use super::*;
+
+    fn description(code: &Code, parts: &[&[u8]]) -> Vec<u8> {
+        [&[0, 0, 0, 0, 0, 0, 0, 1], &boxed(code, parts)[..]].concat()
+    }
+
+    fn known(stsd: &[u8]) -> (Codec, usize) {
+        match Entry::read(stsd).unwrap() {
+            Entry::Known {
+                codec,
+                length_bytes,
+            } => (codec, length_bytes),
+            Entry::Other(code) => panic!("{code}"),
+        }
+    }
+
+    #[test]
+    fn sets_of_h265_are_sorted_by_their_kinds() {
+        let set =
+            |kind: u8, bytes: &[u8]| [&[0x80 | kind, 0, 1, 0, bytes.len() as u8], bytes].concat();
+        let record = [
+            &[1; 21][..],
+            &[0xfd, 4],
+            &set(34, b"p"),
+            &set(32, b"v"),
+            &set(39, b"x"),
+            &set(33, b"s"),
+        ];
+        let stsd = description(
+            b"hev1",
+            &[&[0; VISUAL_ENTRY_BYTES], &boxed(b"hvcC", &record)],
+        );
+        let [vps, sps, pps] = [b"v", b"s", b"p"].map(|set| vec![Bytes::from_static(set)]);
+        assert_eq!(known(&stsd), (Codec::H265 { vps, sps, pps }, 2));
+        for cut in 0..stsd.len() {
+            assert!(Entry::read(&stsd[..cut]).is_err(), "{cut}");
+        }
+    }
+
+    /// A descriptor of sound that has all that may stand before what counts.
+    fn esds(kind: u8) -> Vec<u8> {
+        let decoder = [&[kind][..], &[0; 12], &[5, 0x80, 2, 0x12, 0x10]].concat();
+        let optional = [&[0xe0, 0, 9, 2][..], b"ab", &[0, 1]].concat();
+        let stream = [&[0, 1], &optional[..], &[4, decoder.len() as u8], &decoder].concat();
+        boxed(b"esds", &[&[0; 4], &[3, stream.len() as u8], &stream])
+    }
+
+    #[test]
+    fn the_configuration_of_sound_is_found_wherever_it_stands() {
+        let entry = |version: u8, more: usize, boxes: &[u8]| {
+            let mut head = vec![0; AUDIO_ENTRY_BYTES + more];
+            head[AUDIO_VERSION_OFFSET + 1] = version;
+            description(b"mp4a", &[&head, boxes])
+        };
+        let config = Bytes::from_static(&[0x12, 0x10]);
+        let (plain, deep) = (
+            esds(0x40),
+            boxed(b"wave", &[&boxed(b"frma", &[b"mp4a"]), &esds(0x40)]),
+        );
+        for stsd in [
+            entry(0, 0, &plain),
+            entry(1, AUDIO_VERSION_1_BYTES, &deep),
+            entry(2, AUDIO_VERSION_2_BYTES, &plain),
+        ] {
+            let config = config.clone();
+            assert_eq!(known(&stsd), (Codec::Aac { config }, 0));
+        }
+        let other = Entry::read(&entry(0, 0, &esds(0x6b))).unwrap();
+        assert!(matches!(other, Entry::Other(code) if code == "mp4a.6b"));
+    }
+}

@@ -56,6 +56,8 @@ pub(super) struct FileSource {
     /// Which access unit is next, and how often the file has been played.
     next: usize,
     rounds: u64,
+    /// When the first access unit was due.
+    begin: Duration,
 }
 
 /// How far a track has come.
@@ -77,9 +79,13 @@ impl FileSource {
         Ok(Self::of(Arc::new(media), seed))
     }
 
-    /// The same file from its begin, with other numbers.
+    /// The same file with other numbers, from a key picture that chance has chosen.
     pub(super) fn beside(&self, seed: u64) -> Self {
-        Self::of(Arc::clone(&self.media), seed)
+        let mut source = Self::of(Arc::clone(&self.media), seed);
+        source.next = source.chance.usize(..source.media.units.len().max(1));
+        source.skip_to_start();
+        source.begin = source.due();
+        source
     }
 
     fn of(media: Arc<Media>, seed: u64) -> Self {
@@ -103,6 +109,7 @@ impl FileSource {
             chance,
             next: 0,
             rounds: 0,
+            begin: Duration::ZERO,
             media,
         }
     }
@@ -112,9 +119,32 @@ impl FileSource {
         for (track, payload_type) in self.tracks.iter_mut().zip(FIRST_PAYLOAD_TYPE..) {
             track.numbering = Numbering::new(payload_type, &mut self.chance);
         }
+        self.skip_to_start();
+    }
+
+    /// Leaves out what is before the next key picture, if there is video.
+    fn skip_to_start(&mut self) {
         let rest = self.media.units.get(self.next..).unwrap_or_default();
         let skipped = rest.iter().take_while(|unit| !self.media.is_start(unit));
         self.next += skipped.count();
+        self.wrap();
+    }
+
+    fn wrap(&mut self) {
+        if self.next >= self.media.units.len() {
+            (self.next, self.rounds) = (0, self.rounds + 1);
+        }
+    }
+
+    /// When the next access unit is due, were the file played from its begin.
+    fn due(&self) -> Duration {
+        let unit = self.media.units.get(self.next);
+        let nanos = self.played_nanos() + u128::from(unit.map_or(0, |unit| unit.due_nanos));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn played_nanos(&self) -> u128 {
+        u128::from(self.media.nanos) * u128::from(self.rounds)
     }
 
     /// What whoever publishes it should know.
@@ -142,17 +172,14 @@ impl FileSource {
     /// Writes the next access unit, and says when it is due, from the stream's begin.
     pub(super) fn next(&mut self, packets: &mut Packets) -> Duration {
         packets.clear();
-        if self.next >= self.media.units.len() {
-            (self.next, self.rounds) = (0, self.rounds + 1);
-        }
         let media = Arc::clone(&self.media);
-        let unit = media.units.get(self.next);
-        let unit = unit.expect("a file has access units, and the next is one of them");
+        let (due, played_nanos) = (self.due(), self.played_nanos());
+        if let Some(unit) = media.units.get(self.next) {
+            self.write_unit(&media, unit, played_nanos, packets);
+        }
         self.next += 1;
-        let played = u128::from(media.nanos) * u128::from(self.rounds);
-        self.write_unit(&media, unit, played, packets);
-        let played = u64::try_from(played).unwrap_or(u64::MAX);
-        Duration::from_nanos(played.saturating_add(unit.due_nanos))
+        self.wrap();
+        due.saturating_sub(self.begin)
     }
 
     fn write_unit(

@@ -1,6 +1,6 @@
 //! What is made of files, whole and damaged ones.
 
-mod movie;
+pub(super) mod movie;
 
 use movie::{Form, PICTURES, SOUNDS, boxed, movie};
 use proptest::prelude::*;
@@ -138,17 +138,29 @@ fn the_description_is_that_of_the_tracks() {
 }
 
 #[test]
-fn another_path_plays_the_same_file_with_other_numbers() {
-    let source = FileSource::of(Arc::new(media_of(movie(Form::Whole)).unwrap()), 5);
-    let mut sources = [source.beside(6), source];
-    let [one, other] = sources.each_mut().map(|source| {
+fn another_path_plays_the_same_file_with_other_numbers_from_a_key_picture_of_its_own() {
+    let two = [movie::stream(3), movie::stream(5)].concat();
+    let source = FileSource::of(Arc::new(media_of(two).unwrap()), 5);
+    let mut begins = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let mut other = source.beside(seed);
         let mut packets = Packets::default();
-        source.next(&mut packets);
-        let first = packets.iter().next();
-        first.unwrap().1.to_vec()
+        begins.insert(other.next);
+        assert_eq!(other.next(&mut packets), Duration::ZERO);
+        let kinds: Vec<u8> = packets.iter().map(|(_, it)| it[16] & 0x1f).collect();
+        assert_eq!(kinds, [7, 8, 6, 5]);
+        for number in 1..20 {
+            let due = other.next(&mut packets);
+            assert_eq!(due, Duration::from_millis(number * PICTURE));
+        }
+    }
+    assert_eq!(begins.into_iter().collect::<Vec<usize>>(), [0, 3]);
+    let firsts = [1, 2].map(|seed| {
+        let mut packets = Packets::default();
+        source.beside(seed).next(&mut packets);
+        packets.iter().next().map(|(_, it)| it[..16].to_vec())
     });
-    assert_ne!(one[..16], other[..16]);
-    assert_eq!(one[16..], other[16..]);
+    assert_ne!(firsts[0], firsts[1]);
 }
 
 #[test]

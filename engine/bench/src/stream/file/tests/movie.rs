@@ -72,6 +72,14 @@ pub(super) fn movie(form: Form) -> Vec<u8> {
     [ftyp, mdat, head(form, &offsets, &pictures, &sounds)].concat()
 }
 
+/// A byte stream of so many pictures, the first of which is a key picture.
+pub(super) fn stream(pictures: usize) -> Vec<u8> {
+    let slice = |at: usize| [if at == 0 { IDR } else { P }, 0x99, 0x99];
+    let slices = (0..pictures).flat_map(|at| [&[0, 0, 1][..], &slice(at)].concat());
+    let sets: [&[u8]; 4] = [&[0, 0, 0, 1], SPS, &[0, 0, 1], PPS];
+    sets.concat().into_iter().chain(slices).collect()
+}
+
 /// A picture of one slice, behind its length.
 fn picture(kind: u8, bytes: usize) -> Vec<u8> {
     let mut picture = (bytes as u32).to_be_bytes().to_vec();
@@ -202,7 +210,7 @@ fn traf(track: u32, flags: u32, data: u32, fields: &[&[u32]]) -> Vec<u8> {
 }
 
 /// A box with these parts.
-pub(super) fn boxed(code: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+pub(in crate::stream::file) fn boxed(code: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     let size = body.len() as u32 + 8;
     [&size.to_be_bytes(), &code[..], &body].concat()
