@@ -2,7 +2,8 @@
 //! long each was on its way. Packets come from a sampled reader, whole; counts go to what is measured.
 //!
 //! A packet that is missing counts as lost at once, and no longer when it comes after all. Sequence numbers that begin anew,
-//! because the publisher or the server did, are no loss.
+//! because the publisher or the server did, are no loss. Where one source's numbers jump further than that can be told, the
+//! probes tell.
 
 use std::ops::{AddAssign, Sub};
 
@@ -127,9 +128,11 @@ impl Track {
                 counts.lost = counts.lost.saturating_sub(u64::from(was_lost));
             }
             Order::Again => counts.duplicates += 1,
-            Order::Anew => {
+            Order::Anew { is_other_source } => {
                 counts.restarts += 1;
-                (self.next_probe, self.missing) = (None, 0);
+                self.missing = 0;
+                // Probes of the same source may go on: then what is between them has not come.
+                self.next_probe = self.next_probe.filter(|_| !is_other_source);
             }
         }
     }
@@ -155,8 +158,8 @@ enum Order {
     Late { was_lost: bool },
     /// It has come before.
     Again,
-    /// Its numbers have nothing to do with those before.
-    Anew,
+    /// Its number has nothing to do with those before.
+    Anew { is_other_source: bool },
 }
 
 /// A track's sequence numbers.
@@ -180,9 +183,10 @@ impl Numbers {
             return Order::First;
         };
         let distance = sequence.distance_from(SequenceNumber(run.highest as u16));
-        if run.ssrc != ssrc || distance.unsigned_abs() > JUMP_PACKETS_MAX {
+        let is_other_source = run.ssrc != ssrc;
+        if is_other_source || distance.unsigned_abs() > JUMP_PACKETS_MAX {
             **run = Run::new(ssrc, sequence);
-            return Order::Anew;
+            return Order::Anew { is_other_source };
         }
         let steps = u64::from(distance.unsigned_abs());
         match distance > 0 {

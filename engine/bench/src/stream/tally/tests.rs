@@ -111,6 +111,25 @@ fn another_source_begins_anew_and_loses_nothing() {
 }
 
 #[test]
+fn a_jump_that_sequence_numbers_cannot_tell_from_a_new_beginning_is_told_by_the_probes() {
+    let far = 10 + JUMP_PACKETS_MAX + 500;
+    let jump = counts([
+        (1, 10, Some(0)),
+        (1, far, Some(3500)),
+        (1, far + 1, Some(3501)),
+    ]);
+    assert_eq!((jump.restarts, jump.lost, jump.skipped), (1, 0, 3499));
+    let anew = counts([(1, 10, Some(70)), (1, far, Some(0)), (1, far + 1, Some(1))]);
+    assert_eq!((anew.restarts, anew.lost, anew.skipped), (1, 0, 0));
+    let round = counts([
+        (1, 10, Some(0)),
+        (1, 12, Some(65_538)),
+        (1, 13, Some(65_539)),
+    ]);
+    assert_eq!((round.restarts, round.lost, round.skipped), (0, 1, 65_536));
+}
+
+#[test]
 fn what_the_server_leaves_out_is_skipped_though_no_number_is_missing() {
     let packets = [(1, 10, Some(0)), (1, 11, Some(1)), (1, 12, Some(5))];
     let counts = counts(packets);
