@@ -1,11 +1,13 @@
-//! What the tests of the whole share: a daemon to start, a raw RTSP peer that owes nothing to the code under test,
-//! networks that are good or bad as they are told, and the programs from outside with the clips that they carry.
+//! What the tests of the whole share: a daemon to start, its load generator to run, a raw RTSP peer that owes nothing to
+//! the code under test, networks that are good or bad as they are told, and the programs from outside with the clips that
+//! they carry.
 //!
 //! The peer speaks over blocking `std` sockets and builds and reads its messages by itself, so that a mistake in
 //! Shardcast's own protocol code cannot hide in both ends. Nothing here is shipped.
 #![deny(unsafe_code)]
 
 pub mod alone;
+pub mod bench;
 pub mod daemon;
 pub mod interop;
 #[cfg(target_os = "linux")]

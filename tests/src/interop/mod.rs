@@ -5,6 +5,7 @@
 //! has decoded is checked against both, so a lost, repeated or broken access unit anywhere between the publisher's file
 //! and the reader's decoder is found.
 
+pub mod capture;
 pub mod clip;
 pub mod counter;
 pub mod matrix;
