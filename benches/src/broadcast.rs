@@ -1,5 +1,4 @@
-//! A publisher that keeps time: frames at their rate, whole or packet by packet, each packet with the moment at which it was
-//! due. A publisher that is late counts as latency, so that a server that holds it up gains nothing by that.
+//! A publisher that keeps time: whole frames at their rate, each packet with the moment at which it was due. A publisher that is late counts as latency, so that a server that holds it up gains nothing by that.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -19,21 +18,13 @@ const GOP_FRAMES: u64 = 60;
 pub struct Rhythm {
     /// Bit rate on the wire.
     pub bits_per_second: f64,
-    /// From one packet of a frame to the next; none sends each frame at once.
-    pub gap: Option<Duration>,
-    /// Bytes of a packet on the wire, interleaved header included.
-    pub packet_bytes: usize,
 }
 
 impl Rhythm {
-    /// Whole frames at this rate, of packets of the usual size.
+    /// At this rate.
     #[must_use]
     pub fn of_bits_per_second(bits_per_second: f64) -> Self {
-        Self {
-            bits_per_second,
-            gap: None,
-            packet_bytes: PACKET_BYTES,
-        }
+        Self { bits_per_second }
     }
 }
 
@@ -43,7 +34,6 @@ pub struct Broadcast {
     publisher: Publisher,
     source: Source,
     pace: Pace,
-    rhythm: Rhythm,
     frame: Vec<u8>,
 }
 
@@ -55,13 +45,12 @@ impl Broadcast {
     pub fn start(address: SocketAddr, url: &str, rhythm: Rhythm) -> Result<Self, BenchError> {
         Ok(Self {
             publisher: Publisher::start(address, url)?,
-            source: Source::new(GOP_FRAMES, rhythm.packet_bytes),
+            source: Source::new(GOP_FRAMES, PACKET_BYTES),
             pace: Pace::new(
                 rhythm.bits_per_second,
                 f64::from(FRAMES_PER_SECOND),
-                rhythm.packet_bytes,
+                PACKET_BYTES,
             ),
-            rhythm,
             frame: Vec::new(),
         })
     }
@@ -72,22 +61,14 @@ impl Broadcast {
     /// When the connection is gone.
     pub fn send_for(&mut self, duration: Duration) -> Result<u64, BenchError> {
         let frames = (duration.as_secs_f64() * f64::from(FRAMES_PER_SECOND)).round() as u32;
-        let (begin, mut packets, mut free) = (Instant::now(), 0, Instant::now());
+        let (begin, mut packets) = (Instant::now(), 0);
         for frame in 0..frames {
             let due = begin + Duration::from_secs(1) * frame / FRAMES_PER_SECOND;
             packets += self.next_frame();
-            free = self.send_frame(due.max(free))?;
+            self.send_frame(due)?;
         }
         wait_until(begin + duration);
         Ok(packets as u64)
-    }
-
-    /// Ends the stream in order.
-    ///
-    /// # Errors
-    /// When the server refuses or is gone.
-    pub fn teardown(self) -> Result<(), BenchError> {
-        self.publisher.teardown()
     }
 
     fn next_frame(&mut self) -> usize {
@@ -99,28 +80,14 @@ impl Broadcast {
         packets
     }
 
-    /// Sends the frame from `due` on; when the next packet may leave.
-    fn send_frame(&mut self, mut due: Instant) -> Result<Instant, BenchError> {
-        let Some(gap) = self.rhythm.gap else {
-            stamp(&mut self.frame, self.rhythm.packet_bytes, due);
-            wait_until(due);
-            self.publisher.send(&self.frame)?;
-            return Ok(due);
-        };
-        for packet in self.frame.chunks_mut(self.rhythm.packet_bytes) {
-            stamp(packet, self.rhythm.packet_bytes, due);
-            wait_until(due);
-            self.publisher.send(packet)?;
-            due += gap;
-        }
-        Ok(due)
+    /// Sends the frame when it is due.
+    fn send_frame(&mut self, due: Instant) -> Result<(), BenchError> {
+        let stamp = Stamp::of(due);
+        let packets = self.frame.chunks_mut(PACKET_BYTES);
+        packets.for_each(|packet| stamp.write_to(packet));
+        wait_until(due);
+        self.publisher.send(&self.frame)
     }
-}
-
-fn stamp(packets: &mut [u8], packet_bytes: usize, due: Instant) {
-    let stamp = Stamp::of(due);
-    let packets = packets.chunks_mut(packet_bytes);
-    packets.for_each(|packet| stamp.write_to(packet));
 }
 
 /// Sleeps until then; not at all when it has passed.

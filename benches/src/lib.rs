@@ -1,4 +1,4 @@
-//! What the benchmarks and the load generator share: a server in a process of its own, a made-up stream, a publisher, a
+//! What the benchmarks share: a server in a process of its own, a made-up stream, a publisher, a
 //! set of readers that one thread serves, and the CPU time of the server's threads.
 //!
 //! Deliberately absent: assertions about speed. A figure depends on the machine; what counts is its ratio to bare system

@@ -198,14 +198,4 @@ impl Publisher {
     pub fn send(&mut self, frames: &[u8]) -> Result<(), BenchError> {
         Ok(self.0.stream.write_all(frames)?)
     }
-
-    /// Ends the stream in order.
-    ///
-    /// # Errors
-    /// When the server refuses or is gone.
-    pub fn teardown(mut self) -> Result<(), BenchError> {
-        self.0.client.teardown()?;
-        while self.0.next_event()? != ClientEvent::Ended {}
-        Ok(())
-    }
 }

@@ -1,12 +1,9 @@
-//! A whole server under a stream: what it costs and how long packets take, from the moment they were due to the moment a
-//! reader has read them.
+//! A bare relay under a stream: what it costs.
 //!
-//! The server has a CPU of its own; publisher and readers share another, on a thread each.
+//! The relay has a CPU of its own; publisher and readers share another, on a thread each.
 
 use std::thread;
 use std::time::{Duration, Instant};
-
-use hdrhistogram::Histogram;
 
 use crate::BenchError;
 use crate::broadcast::{Broadcast, Rhythm};
@@ -36,16 +33,12 @@ pub struct RelayShape {
 /// What that has cost.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayCost {
-    /// CPU time of the server's process.
+    /// CPU time of the relay's process.
     pub cpu: Duration,
     /// Packets times readers.
     pub deliveries: f64,
     /// Packets that the looking readers lack; over UDP, all readers.
     pub lost: u64,
-    /// How long half of the packets took at most.
-    pub latency_p50: Duration,
-    /// How long 99 % of them took at most.
-    pub latency_p99: Duration,
 }
 
 impl RelayCost {
@@ -56,10 +49,10 @@ impl RelayCost {
     }
 }
 
-/// Starts such a server, and measures it.
+/// Starts such a relay, and measures it.
 ///
 /// # Errors
-/// When the server does not play along.
+/// When the relay does not play along.
 pub fn measure(
     cpus: Cpus,
     options: &ServerOptions,
@@ -86,9 +79,7 @@ pub fn measure(
 /// Readers of either kind.
 trait Listening {
     fn read_until(&mut self, deadline: Instant) -> Result<(), BenchError>;
-    fn forget_latency(&mut self);
     fn received(&self) -> Received;
-    fn latency(&self) -> &Histogram<u64>;
 }
 
 macro_rules! listening {
@@ -98,16 +89,8 @@ macro_rules! listening {
                 self.read_until(deadline)
             }
 
-            fn forget_latency(&mut self) {
-                self.forget_latency();
-            }
-
             fn received(&self) -> Received {
                 self.received()
-            }
-
-            fn latency(&self) -> &Histogram<u64> {
-                self.latency()
             }
         }
     )+};
@@ -125,20 +108,15 @@ fn listen(
         let begin = Instant::now() + WARM_UP;
         let sending = scope.spawn(|| broadcast.send_for(WARM_UP + shape.duration));
         readers.read_until(begin)?;
-        readers.forget_latency();
         let (before, cpu) = (readers.received(), server.cpu_time()?.process);
         readers.read_until(begin + shape.duration + DRAIN)?;
         let (after, cpu) = (readers.received(), server.cpu_time()?.process - cpu);
         sending.join().map_err(|_| BenchError::Panicked)??;
         let packets = (after.packets - before.packets) as f64;
-        let latency =
-            |quantile| Duration::from_nanos(readers.latency().value_at_quantile(quantile));
         Ok(RelayCost {
             cpu,
             deliveries: packets / after.looking as f64 * shape.readers as f64,
             lost: after.lost - before.lost,
-            latency_p50: latency(0.5),
-            latency_p99: latency(0.99),
         })
     })
 }

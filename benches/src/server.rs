@@ -90,8 +90,6 @@ pub struct ServerProcess {
     address: SocketAddr,
     /// From the start of the process to the line that says that it listens.
     pub started_in: Duration,
-    /// Memory at that moment.
-    pub resident_bytes: u64,
 }
 
 /// Is Shardcast, until it is killed.
@@ -147,12 +145,10 @@ impl ServerProcess {
             child.wait()?;
             return Err(BenchError::NotListening);
         };
-        let resident_bytes = cost::resident_bytes(child.id())?;
         Ok(Self {
             child,
             address,
             started_in,
-            resident_bytes,
         })
     }
 

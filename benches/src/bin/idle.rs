@@ -63,6 +63,9 @@ fn run(options: &Options) -> Result<(), BenchError> {
         driver: options.driver.clone(),
         ..ServerOptions::default()
     })?;
+    let started_in = server.started_in.as_secs_f64() * 1e3;
+    let resident = server.resident_bytes_now()? >> 10;
+    println!("start            {started_in:.1} ms, then {resident} KiB resident");
     let url = format!("rtsp://{}/idle", server.address());
     let mut stream = Stream::start(server.address(), &url)?;
     let first = options.sessions / FIRST_PART;

@@ -1,5 +1,5 @@
-//! What the server costs as a multiple of something else that does the same in the same run: bare system calls, a bare
-//! relay, or itself in another shape.
+//! What the server costs as a multiple of something else that does the same in the same run: bare system calls, or itself
+//! in another shape. A whole server under a load is compared by `shardcast bench`.
 //!
 //! Every comparison alternates between its two sides, prints the median of each with the spread, and the ratio of the
 //! medians. With bounds given, a ratio above its bound makes the exit status 1.
@@ -7,7 +7,6 @@
 mod fanout;
 mod joins;
 mod neighbours;
-mod relay;
 mod table;
 mod twins;
 
@@ -29,8 +28,6 @@ enum Comparison {
     Limit(fanout::LimitOptions),
     /// Readers spread over two shards against all on the owner's: CPU time per packet and reader
     Shards(fanout::ShardsOptions),
-    /// A whole server under a stream against a bare relay: CPU time and latency
-    Floor(relay::Options),
     /// A path with few readers beside one with many on the same shard: latency
     Neighbours(neighbours::Options),
     /// A stream while readers join with hashed passwords against the same without: latency
@@ -60,7 +57,6 @@ fn run(comparison: &Comparison) -> Result<bool, BenchError> {
     match comparison {
         Comparison::Limit(options) => fanout::compare_with_limit(options),
         Comparison::Shards(options) => fanout::compare_shards(options),
-        Comparison::Floor(options) => relay::compare(options),
         Comparison::Neighbours(options) => neighbours::compare(options),
         Comparison::Joins(options) => joins::compare(options),
         Comparison::Twins(options) => twins::compare(options),
