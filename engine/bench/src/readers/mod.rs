@@ -47,7 +47,8 @@ const THREADS: &str = "of the readers";
 /// Readers, joining or playing.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    threads: Vec<JoinHandle<Result<ThreadFigures, BenchError>>>,
+    /// Each ends with its figures; with none, it has said why.
+    threads: Vec<JoinHandle<Option<ThreadFigures>>>,
     shared: Arc<Shared>,
 }
 
@@ -102,23 +103,27 @@ impl Readers {
     /// # Errors
     /// When a thread could not run to its end.
     pub(crate) fn join(self) -> Result<ReaderFigures, BenchError> {
-        let threads = self.threads.into_iter().map(|thread| {
-            let ended = thread.join();
-            ended.unwrap_or(Err(BenchError::Panicked(THREADS)))
-        });
-        let figures = threads.collect::<Result<Vec<_>, _>>()?;
+        let threads = self.threads.into_iter();
+        let ended: Vec<_> = threads.map(|thread| thread.join().ok().flatten()).collect();
+        let figures: Option<Vec<_>> = ended.into_iter().collect();
+        let why = || self.shared.take_error();
+        let figures = figures.ok_or_else(|| why().unwrap_or(BenchError::Panicked(THREADS)))?;
         Ok(ReaderFigures::of(&figures))
     }
 }
 
 /// The body of a thread. An error is known at once, not only when the run is over.
-fn serve(driver: Driver, plan: WorkerPlan) -> Result<ThreadFigures, BenchError> {
+fn serve(driver: Driver, plan: WorkerPlan) -> Option<ThreadFigures> {
     let shared = Arc::clone(&plan.shared);
     let ended = block_on(driver, worker::run(plan));
     let ended = ended.map_err(BenchError::io("an event loop of the readers"));
-    ended.and_then(|figures| figures).inspect_err(|error| {
-        shared.report(BenchError::Server(error.to_string()));
-    })
+    match ended.and_then(|figures| figures) {
+        Ok(figures) => Some(figures),
+        Err(error) => {
+            shared.report(error);
+            None
+        }
+    }
 }
 
 /// The threads by name, and who sits on each.

@@ -3,24 +3,24 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::shape;
+use super::{shape, wait};
 use crate::stream::{Packets, Source};
 
 /// A request that comes later than this comes never.
-const REQUEST_WAIT_MAX: Duration = Duration::from_secs(20);
+const REQUEST_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How a server is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Manner {
-    /// It refuses SETUP to all connections from this one on.
+    /// It refuses SETUP to all connections from this one on, once those before it play.
     pub(super) refuses_from: Option<usize>,
     /// It hangs up after so many frames.
     pub(super) frames_max: Option<usize>,
-    /// It leaves every so many-th packet out, without a gap in the sequence numbers' order: they are lost.
+    /// It loses every so many-th packet.
     pub(super) loses_one_in: Option<usize>,
     /// It sends what is no packet after so many frames.
     pub(super) babbles_after: Option<usize>,
@@ -37,6 +37,8 @@ pub(super) struct Asked {
     pub(super) teardowns: AtomicUsize,
     /// Connections that were reset by us.
     pub(super) resets: AtomicUsize,
+    /// Connections that we have ended in order.
+    pub(super) ends: AtomicUsize,
     /// Frames that were sent, to all.
     pub(super) frames: AtomicUsize,
 }
@@ -57,6 +59,7 @@ pub(super) fn serve(manner: Manner) -> (SocketAddr, Arc<Asked>) {
                 number,
                 asked,
                 port: None,
+                is_over: Arc::default(),
             };
             std::thread::spawn(move || connection.talk());
         }
@@ -72,6 +75,8 @@ struct Connection {
     asked: Arc<Asked>,
     /// Where its packets go over UDP.
     port: Option<u16>,
+    /// The reader has left.
+    is_over: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -97,6 +102,7 @@ impl Connection {
                     self.asked.keep_alives.fetch_add(1, Ordering::Relaxed);
                 }
                 "TEARDOWN" => {
+                    self.is_over.store(true, Ordering::Relaxed);
                     self.asked.teardowns.fetch_add(1, Ordering::Relaxed);
                 }
                 _ => {}
@@ -113,7 +119,11 @@ impl Connection {
                     self.asked.resets.fetch_add(1, Ordering::Relaxed);
                     return None;
                 }
-                _ => return None,
+                Ok(0) => {
+                    self.asked.ends.fetch_add(1, Ordering::Relaxed);
+                    return None;
+                }
+                Err(_) => return None,
             }
         }
         String::from_utf8(request).ok()
@@ -129,6 +139,10 @@ impl Connection {
             .manner
             .refuses_from
             .is_some_and(|from| self.number >= from);
+        if refuses && method == "SETUP" {
+            let plays = || self.asked.plays.load(Ordering::Relaxed);
+            wait("plays", || Some(plays()) >= self.manner.refuses_from);
+        }
         let status = match method {
             "SETUP" if refuses => "453 Not Enough Bandwidth",
             _ => "200 OK",
@@ -161,6 +175,7 @@ impl Connection {
             writer: Arc::clone(&self.writer),
             manner: self.manner,
             asked: Arc::clone(&self.asked),
+            is_over: Arc::clone(&self.is_over),
             datagrams: self.port.map(|port| {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
                 socket.connect(("127.0.0.1", port)).unwrap();
@@ -176,6 +191,7 @@ struct Sending {
     writer: Arc<Mutex<TcpStream>>,
     manner: Manner,
     asked: Arc<Asked>,
+    is_over: Arc<AtomicBool>,
     datagrams: Option<UdpSocket>,
 }
 
@@ -187,6 +203,9 @@ impl Sending {
             packets.clear();
             let due = source.next(&mut packets);
             std::thread::sleep(due.saturating_sub(begin.elapsed()));
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
             if self.manner.frames_max == Some(frame) {
                 break;
             }
