@@ -3,7 +3,8 @@
 
 use crate::BenchError;
 use crate::against::{self, alternate};
-use crate::limit::{Criteria, find_limit};
+use crate::limit::{Criteria, LimitFound, find_limit};
+use crate::limits::LimitComparison;
 use crate::measured::Measured;
 use crate::options::Options;
 use crate::plan::Plan;
@@ -12,9 +13,6 @@ use crate::run::{Interrupt, Trial};
 use crate::shape::Load;
 use crate::stream::Source;
 use crate::subject::Subject;
-
-/// Readers of the first trial of a search.
-const LIMIT_START: usize = 100;
 
 /// Measures as the options say, and writes the report; the exit status of the process.
 ///
@@ -37,7 +35,8 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
     let (outcome, error) = match (&plan.other, options.find_limit) {
         (None, false) => bench.once()?,
         (Some(other), false) => (bench.in_turns(other), None),
-        (_, true) => (bench.limits(), None),
+        (None, true) => (Outcome::Limit(bench.limit(&plan.subject)), None),
+        (Some(other), true) => (bench.limits(other), None),
     };
     progress.finish();
     let mut report = Report {
@@ -51,6 +50,7 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
         Outcome::Run(_) => error,
         Outcome::Comparison(comparison) => comparison.failure.take(),
         Outcome::Limit(found) => found.failure.take(),
+        Outcome::Limits(limits) => limits.take_failure(),
     };
     failure.map_or(Ok(status), Err)
 }
@@ -103,19 +103,33 @@ impl Bench<'_> {
         Outcome::Comparison(alternate(plan, self.progress, ours, theirs))
     }
 
-    fn limits(&self) -> Outcome {
+    fn limit(&self, subject: &Subject) -> LimitFound {
         let criteria = Criteria {
-            start: self.options.readers.unwrap_or(LIMIT_START),
+            start: self.plan.load.readers,
             max_p99: self.options.max_p99,
             max_loss_percent: self.options.max_loss,
             max_readers: self.options.max_readers,
             precision_percent: self.options.precision,
         };
+        find_limit(&criteria, self.progress, |readers| {
+            self.whole(subject, &self.plan.load_of(self.options, readers))
+        })
+    }
+
+    fn limits(&self, other: &Subject) -> Outcome {
         let search = |subject: &Subject| {
-            find_limit(&criteria, self.progress, |readers| {
-                self.whole(subject, &self.plan.load_of(self.options, readers))
-            })
+            self.progress
+                .heading(&format!("limit of {}", subject.name()));
+            self.limit(subject)
         };
-        Outcome::Limit(search(&self.plan.subject))
+        let ours = search(&self.plan.subject);
+        let theirs = (!ours.is_partial()).then(|| search(other));
+        Outcome::Limits(Box::new(LimitComparison {
+            ours_name: self.plan.subject.name(),
+            theirs_name: other.name(),
+            ours,
+            theirs,
+            at_least: self.options.limit_at_least,
+        }))
     }
 }

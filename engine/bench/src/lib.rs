@@ -19,6 +19,7 @@ mod cpus;
 mod dialogue;
 mod error;
 pub mod limit;
+pub mod limits;
 pub mod measured;
 mod options;
 mod plan;

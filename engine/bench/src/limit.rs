@@ -442,9 +442,20 @@ impl LimitFound {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::measured::{example, nanos_histogram, record};
+
+    /// What a search has found that ended so, without its trials.
+    pub(crate) fn found(readers: usize, bound_by: Option<Bound>) -> LimitFound {
+        LimitFound {
+            criteria: criteria(),
+            readers,
+            bound_by,
+            curve: Vec::new(),
+            failure: None,
+        }
+    }
 
     fn criteria() -> Criteria {
         Criteria {

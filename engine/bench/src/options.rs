@@ -15,7 +15,8 @@ Examples:\n  \
 shardcast bench --readers 1000 --mbit 2\n  \
 shardcast bench --target rtsp://media:8554/bench --readers 500 --transport udp --plot run.svg\n  \
 shardcast bench --find-limit --max-p99 100ms --max-loss 0\n  \
-shardcast bench --readers 500 --against floor --cpu-at-most 1.2")]
+shardcast bench --readers 500 --against floor --cpu-at-most 1.2\n  \
+shardcast bench --find-limit --against floor --limit-at-least 0.85")]
 pub struct Options {
     /// The server to load, and the path to publish and read; with several paths, their numbers are put behind it
     #[arg(long, value_name = "URL", help_heading = "Server")]
@@ -166,16 +167,11 @@ pub struct Options {
     #[arg(long, value_parser = parse_duration, default_value = "1s", help_heading = "Disturbance")]
     pub flap_away: Duration,
 
-    /// Take turns with the bare relay, and print ratios
-    #[arg(long, value_enum, conflicts_with_all = ["compare", "find_limit"], help_heading = "Comparison")]
+    /// Take turns with the bare relay, or find its limit too, and print ratios
+    #[arg(long, value_enum, group = "other", help_heading = "Comparison")]
     pub against: Option<Yardstick>,
-    /// Take turns with this server, and print ratios
-    #[arg(
-        long,
-        value_name = "URL",
-        conflicts_with = "find_limit",
-        help_heading = "Comparison"
-    )]
+    /// Take turns with this server, or find its limit too, and print ratios
+    #[arg(long, value_name = "URL", group = "other", help_heading = "Comparison")]
     pub compare: Option<String>,
     /// The process of that server, on this machine
     #[arg(
@@ -186,14 +182,40 @@ pub struct Options {
     )]
     pub compare_pid: Option<u32>,
     /// Turns
-    #[arg(long, default_value_t = 5, help_heading = "Comparison")]
+    #[arg(
+        long,
+        default_value_t = 5,
+        requires = "other",
+        conflicts_with = "find_limit",
+        help_heading = "Comparison"
+    )]
     pub turns: usize,
     /// Exit with status 1 when the ratio of CPU time per packet and reader is above this
-    #[arg(long, value_name = "RATIO", help_heading = "Comparison")]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        requires = "other",
+        conflicts_with = "find_limit",
+        help_heading = "Comparison"
+    )]
     pub cpu_at_most: Option<f64>,
     /// Exit with status 1 when the ratio of the 99th percentiles of latency is above this
-    #[arg(long, value_name = "RATIO", help_heading = "Comparison")]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        requires = "other",
+        conflicts_with = "find_limit",
+        help_heading = "Comparison"
+    )]
     pub p99_at_most: Option<f64>,
+    /// With --find-limit: exit with status 1 when our limit is below this part of theirs
+    #[arg(
+        long,
+        value_name = "RATIO",
+        requires_all = ["other", "find_limit"],
+        help_heading = "Comparison"
+    )]
+    pub limit_at_least: Option<f64>,
 
     /// Find how many readers the server can serve
     #[arg(long, help_heading = "Limit")]

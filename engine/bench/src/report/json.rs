@@ -8,7 +8,9 @@
 //! - `run`: `run`, a run;
 //! - `comparison`: `ours` and `theirs`, each with `name`, `turns` (each `number`, `is_counted`, `run`) and `figures`;
 //!   `ratios`; `bounds`;
-//! - `limit`: `limit_readers`, `is_at_least`, `bound_by`, `criteria`, `curve` (each `readers`, `verdict`, `tries`).
+//! - `limit`: `limit_readers`, `is_at_least`, `bound_by`, `criteria`, `curve` (each `readers`, `verdict`, `tries`);
+//! - `limit_comparison`: `ours` and `theirs` (`null` when it was not searched), each a `name` and the same; `ratio`; what
+//!   it is (`ratio_is`: `known`, `at_least`, `at_most`, `unknown`); `bounds`, in which `is_kept` may be `null`.
 //!
 //! A histogram has `count`, `p50_ns` and so on, and `buckets`: pairs of the highest value of a bucket, in nanoseconds, and
 //! how many lie in it.
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::against::{Comparison, FIGURES, Figure, Side, Spread, Turn};
 use crate::limit::{Bound, LimitFound, Point, Try, Verdict};
+use crate::limits::{LimitComparison, LimitRatio};
 use crate::measured::{Interval, Measured, quantile_of};
 use crate::report::{Outcome, Report};
 use crate::shape::{Flapping, Load, SourceShape, Storm, Transport};
@@ -27,7 +30,7 @@ use crate::validity::Invalid;
 
 /// The JSON of a report, in one line.
 pub(super) fn json(report: &Report) -> String {
-    let mut whole = json!({
+    let whole = json!({
         "shardcast": env!("CARGO_PKG_VERSION"),
         "machine": machine(),
         "target": report.target,
@@ -44,12 +47,18 @@ pub(super) fn json(report: &Report) -> String {
             "run": run(measured),
         }),
         Outcome::Comparison(comparison) => self::comparison(comparison),
-        Outcome::Limit(found) => limit(found),
+        Outcome::Limit(found) => joined(json!({ "kind": "limit" }), limit(found)),
+        Outcome::Limits(limits) => self::limits(limits),
     };
-    if let (Value::Object(whole), Value::Object(outcome)) = (&mut whole, outcome) {
-        whole.extend(outcome);
+    format!("{}\n", joined(whole, outcome))
+}
+
+/// The fields of both.
+fn joined(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
     }
-    format!("{whole}\n")
+    one
 }
 
 /// Where the load was made.
@@ -319,7 +328,6 @@ fn spread(spread: Spread) -> Value {
 fn limit(found: &LimitFound) -> Value {
     let criteria = &found.criteria;
     json!({
-        "kind": "limit",
         "is_valid": found.is_valid(),
         "is_partial": found.is_partial(),
         "limit_readers": found.readers,
@@ -335,6 +343,40 @@ fn limit(found: &LimitFound) -> Value {
         },
         "curve": found.curve.iter().map(point).collect::<Vec<_>>(),
     })
+}
+
+fn limits(limits: &LimitComparison) -> Value {
+    let mut sides = limits
+        .sides()
+        .map(|(name, found)| joined(json!({ "name": name }), limit(found)));
+    let ratio = limits.ratio();
+    let bounds = limits.at_least.iter().map(|at_least| {
+        json!({
+            "ratio_of": "limit_readers",
+            "ratio": ratio.value(),
+            "at_least": at_least,
+            "is_kept": limits.is_kept(),
+        })
+    });
+    json!({
+        "kind": "limit_comparison",
+        "is_valid": limits.is_valid(),
+        "is_partial": limits.is_partial(),
+        "ours": sides.next(),
+        "theirs": sides.next(),
+        "ratio": ratio.value(),
+        "ratio_is": ratio_kind(ratio),
+        "bounds": bounds.collect::<Vec<_>>(),
+    })
+}
+
+fn ratio_kind(ratio: LimitRatio) -> &'static str {
+    match ratio {
+        LimitRatio::Known(_) => "known",
+        LimitRatio::AtLeast(_) => "at_least",
+        LimitRatio::AtMost(_) => "at_most",
+        LimitRatio::Unknown => "unknown",
+    }
 }
 
 fn point(point: &Point) -> Value {
@@ -384,7 +426,7 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::measured::example;
-    use crate::report::tests::{of_comparison, of_limit, of_run};
+    use crate::report::tests::{of_comparison, of_limit, of_limits, of_run};
 
     fn parsed(report: &Report) -> Value {
         serde_json::from_str(&json(report)).expect("it is JSON")
@@ -455,5 +497,18 @@ mod tests {
         let curve = value["curve"].as_array().unwrap();
         assert!(curve.len() > 5);
         assert_eq!(curve[0]["tries"][0]["verdict"], "within");
+    }
+
+    #[test]
+    fn two_limits_have_both_curves_and_their_ratio() {
+        let value = parsed(&of_limits());
+        assert_eq!(value["kind"], "limit_comparison");
+        assert_eq!(value["theirs"]["name"], "floor");
+        assert_eq!(value["theirs"]["bound_by"], "p99");
+        assert!(value["ours"]["curve"].as_array().unwrap().len() > 5);
+        assert_eq!(value["ratio_is"], "known");
+        assert!((value["ratio"].as_f64().unwrap() - 0.9).abs() < 0.05);
+        assert_eq!(value["bounds"][0]["is_kept"], false);
+        assert_eq!(value["exit_status"], 1);
     }
 }

@@ -16,6 +16,7 @@ pub use progress::Progress;
 
 use crate::against::{Comparison, Judged, Side};
 use crate::limit::{Bound, LimitFound};
+use crate::limits::LimitComparison;
 use crate::measured::Measured;
 use crate::shape::{Load, SourceShape, Transport};
 use crate::validity::Invalid;
@@ -47,6 +48,8 @@ pub enum Outcome {
     Comparison(Comparison),
     /// Of a search.
     Limit(LimitFound),
+    /// Of two searches.
+    Limits(Box<LimitComparison>),
 }
 
 impl Report {
@@ -76,7 +79,8 @@ impl Report {
         let is_ours = match &self.outcome {
             Outcome::Run(run) => run.validity.reasons.iter().any(Invalid::is_ours),
             Outcome::Comparison(comparison) => has_own_fault(comparison),
-            Outcome::Limit(found) => found.bound_by == Some(Bound::Generator),
+            Outcome::Limit(found) => is_bound_by_us(found),
+            Outcome::Limits(limits) => limits.sides().any(|(_, found)| is_bound_by_us(found)),
         };
         let is_good = match &self.outcome {
             Outcome::Run(run) => run.validity.is_valid() && !run.is_partial,
@@ -84,6 +88,9 @@ impl Report {
                 comparison.is_valid() && comparison.judged().iter().all(Judged::is_kept)
             }
             Outcome::Limit(found) => found.is_valid(),
+            Outcome::Limits(limits) => {
+                limits.is_valid() && (limits.at_least.is_none() || limits.is_kept() == Some(true))
+            }
         };
         match (is_ours, is_good) {
             (true, _) => EXIT_INVALID,
@@ -99,7 +106,7 @@ impl Report {
             Transport::Udp => "UDP",
         };
         let readers = match self.outcome {
-            Outcome::Limit(_) => "readers".to_owned(),
+            Outcome::Limit(_) | Outcome::Limits(_) => "readers".to_owned(),
             _ => format!("{} readers", words::count(self.load.readers as u64)),
         };
         match self.load.paths {
@@ -114,8 +121,13 @@ impl Report {
             Outcome::Run(run) => reasons_against_run(run),
             Outcome::Comparison(comparison) => reasons_against_comparison(comparison),
             Outcome::Limit(found) => reasons_against_limit(found),
+            Outcome::Limits(limits) => reasons_against_limits(limits),
         }
     }
+}
+
+fn is_bound_by_us(found: &LimitFound) -> bool {
+    found.bound_by == Some(Bound::Generator)
 }
 
 /// Whether a turn that counts is not valid for a reason that lies here.
@@ -162,6 +174,16 @@ fn reasons_against_limit(found: &LimitFound) -> Vec<String> {
     }
 }
 
+fn reasons_against_limits(limits: &LimitComparison) -> Vec<String> {
+    let sides = limits.sides().flat_map(|(name, found)| {
+        let reasons = reasons_against_limit(found).into_iter();
+        reasons.map(move |reason| format!("{name}: {reason}"))
+    });
+    let absent = limits.theirs.is_none();
+    let absent = absent.then(|| format!("{}: nothing was searched", limits.theirs_name));
+    sides.chain(absent).collect()
+}
+
 /// What flows, in a line.
 fn stream_words(load: &Load) -> String {
     let source = match &load.source {
@@ -188,6 +210,7 @@ mod tests {
     use super::*;
     use crate::against::{Plan, alternate};
     use crate::limit::{Criteria, find_limit};
+    use crate::limits::tests::limits;
     use crate::measured::{example, example_load, nanos_histogram, record};
 
     /// A report of one run.
@@ -230,6 +253,22 @@ mod tests {
 
     /// A search that ends between 700 and 800 readers.
     pub(super) fn of_limit() -> Report {
+        report(Outcome::Limit(search(750)))
+    }
+
+    /// Two searches: ours ends at about nine tenths of theirs.
+    pub(super) fn of_limits() -> Report {
+        report(Outcome::Limits(Box::new(LimitComparison {
+            ours_name: "shardcast".to_owned(),
+            theirs_name: "floor".to_owned(),
+            ours: search(720),
+            theirs: Some(search(800)),
+            at_least: Some(0.95),
+        })))
+    }
+
+    /// A search that ends near so many readers.
+    fn search(limit: usize) -> LimitFound {
         let criteria = Criteria {
             start: 100,
             max_p99: Duration::from_millis(100),
@@ -241,15 +280,11 @@ mod tests {
             let mut run = example();
             run.all.readers = readers;
             run.sampled.latency = nanos_histogram();
-            let millis = if readers <= 750 { 8 } else { 900 };
+            let millis = if readers <= limit { 8 } else { 900 };
             record(&mut run.sampled.latency, Duration::from_millis(millis));
             Ok(run)
         };
-        report(Outcome::Limit(find_limit(
-            &criteria,
-            &Progress::quiet(),
-            trial,
-        )))
+        find_limit(&criteria, &Progress::quiet(), trial)
     }
 
     #[test]
@@ -270,5 +305,27 @@ mod tests {
         let twice_the_floor = of_comparison();
         assert_eq!(twice_the_floor.exit_status(), EXIT_BAD);
         assert_eq!(of_limit().exit_status(), EXIT_GOOD);
+    }
+
+    #[test]
+    fn a_bound_on_limits_is_kept_only_by_what_shows_it() {
+        let status = |ours, theirs, at_least| {
+            let limits = limits(ours, theirs, at_least);
+            report(Outcome::Limits(Box::new(limits))).exit_status()
+        };
+        let found = |readers| (readers, Some(Bound::P99));
+        let open = |readers| (readers, Some(Bound::MaxReaders));
+        let generator = |readers| (readers, Some(Bound::Generator));
+        assert_eq!(status(found(900), found(1000), None), EXIT_GOOD);
+        assert_eq!(status(found(900), found(1000), Some(0.85)), EXIT_GOOD);
+        assert_eq!(status(found(800), found(1000), Some(0.85)), EXIT_BAD);
+        assert_eq!(status(open(900), found(1000), Some(0.85)), EXIT_GOOD);
+        assert_eq!(status(open(1000), open(1000), Some(0.85)), EXIT_BAD);
+        assert_eq!(status(found(900), open(1000), Some(0.85)), EXIT_BAD);
+        assert_eq!(
+            status(found(900), generator(1000), Some(0.85)),
+            EXIT_INVALID
+        );
+        assert_eq!(status(found(900), (1000, None), None), EXIT_BAD);
     }
 }

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::against::{Comparison, FIGURES, Figure, Judged, Side, Spread, Turn};
 use crate::limit::{LimitFound, Try, Verdict};
+use crate::limits::{LimitComparison, LimitRatio};
 use crate::measured::{Measured, quantile_of};
 use crate::report::words::{self, UNKNOWN};
 use crate::report::{Outcome, Report, stream_words};
@@ -21,6 +22,7 @@ pub(super) fn table(report: &Report) -> String {
         Outcome::Run(run) => text.push_str(&run_table(report, run)),
         Outcome::Comparison(comparison) => text.push_str(&comparison_table(comparison)),
         Outcome::Limit(found) => text.push_str(&limit_table(found)),
+        Outcome::Limits(limits) => text.push_str(&limits_table(limits)),
     }
     text.push('\n');
     let against = report.reasons_against();
@@ -309,6 +311,34 @@ fn limit_table(found: &LimitFound) -> String {
     text
 }
 
+fn limits_table(limits: &LimitComparison) -> String {
+    let mut text = String::new();
+    for (name, found) in limits.sides() {
+        let _ = writeln!(text, "{name}\n{}", limit_table(found));
+    }
+    let ratio = limits.ratio();
+    let _ = writeln!(text, "ratio of the limits: {}", ratio_words(ratio));
+    if let Some(bound) = limits.at_least {
+        let (kept, ratio) = (limits.is_kept(), ratio_words(ratio));
+        let _ = match kept {
+            Some(true) => writeln!(text, "limit: {ratio}, and {bound} × was wanted"),
+            Some(false) => writeln!(text, "BELOW ITS BOUND: limit: {ratio}, not {bound} ×"),
+            None => writeln!(text, "NOT KNOWN: limit: at least {bound} × was wanted"),
+        };
+    }
+    text
+}
+
+/// The ratio of two limits, as far as it is known.
+pub(super) fn ratio_words(ratio: LimitRatio) -> String {
+    match ratio {
+        LimitRatio::Known(ratio) => format!("{ratio:.2} ×"),
+        LimitRatio::AtLeast(ratio) => format!("at least {ratio:.2} ×"),
+        LimitRatio::AtMost(ratio) => format!("at most {ratio:.2} ×"),
+        LimitRatio::Unknown => UNKNOWN.to_owned(),
+    }
+}
+
 fn try_row(readers: usize, tried: &Try) -> Vec<String> {
     let verdict = match (tried.verdict, &tried.reason) {
         (Verdict::Within, _) => "within",
@@ -359,7 +389,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
 mod tests {
     use super::*;
     use crate::measured::example;
-    use crate::report::tests::{of_comparison, of_limit, of_run};
+    use crate::report::tests::{of_comparison, of_limit, of_limits, of_run};
     use crate::validity::Invalid;
 
     /// Whether a line has all of these words, however far apart.
@@ -449,5 +479,15 @@ mod tests {
         ] {
             assert!(has_line(&text, words), "{words:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn two_limits_have_a_table_each_their_ratio_and_its_bound() {
+        let text = table(&of_limits());
+        let mut lines = text.lines();
+        assert!(lines.any(|line| line == "shardcast") && lines.any(|line| line == "floor"));
+        assert!(has_line(&text, &["ratio of the limits: 0.88 ×"]), "{text}");
+        let judged = "BELOW ITS BOUND: limit: 0.88 ×, not 0.95 ×";
+        assert!(has_line(&text, &[judged]), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use plotters::prelude::RGBColor;
 use super::axis::Axis;
 use super::panel::{Panel, Series, Sign};
 use super::run::{LATENCY_AXIS, NINES, NINES_AXIS, curve};
-use super::{OURS, Page, THEIRS};
+use super::{OURS, Page, THEIRS, short_name};
 use crate::against::{Comparison, FIGURES, Figure, Side, Spread, Turn};
 use crate::report::words;
 
@@ -14,8 +14,6 @@ use crate::report::words;
 const ASIDE: f64 = 0.08;
 /// Lines of medians begin and end so far from the first and last turn.
 const ASIDE_END: f64 = 0.5;
-/// Characters of a side's name in a legend.
-const NAME_CHARS_MAX: usize = 32;
 const SIDES: [(Side, RGBColor, f64); 2] =
     [(Side::Ours, OURS, -ASIDE), (Side::Theirs, THEIRS, ASIDE)];
 
@@ -51,7 +49,7 @@ fn distributions(comparison: &Comparison) -> Panel {
             .map(|turn| curve(&turn.measured.sampled.latency))
             .collect();
         let median = median_curve(&curves);
-        let name = legend_name(comparison, side);
+        let name = short_name(comparison.name(side));
         series.extend(
             curves
                 .into_iter()
@@ -118,7 +116,7 @@ fn figure_series(
         };
         wanted.filter_map(point).collect::<Vec<_>>()
     };
-    let name = legend_name(comparison, side);
+    let name = short_name(comparison.name(side));
     let median = comparison.spread(side, figure).map(|spread| spread.median);
     let median_words = median.map_or("not known".to_owned(), |median| figure.words(median));
     let end = comparison.plan.turns as f64 + ASIDE_END;
@@ -143,15 +141,6 @@ fn figure_series(
         ),
         series(None, Sign::Thin, line.into_iter().flatten().collect()),
     ]
-}
-
-/// A side's name, cut to what fits a legend.
-fn legend_name(comparison: &Comparison, side: Side) -> String {
-    let name = comparison.name(side);
-    match name.char_indices().nth(NAME_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
-        None => name.to_owned(),
-    }
 }
 
 fn title(comparison: &Comparison, figure: Figure) -> String {

@@ -30,6 +30,8 @@ const MARGIN: i32 = 16;
 const REASONS_MAX: usize = 2;
 /// Characters of a line of the head that fit.
 const HEAD_CHARS_MAX: usize = 170;
+/// Characters of a server's name in a legend.
+const NAME_CHARS_MAX: usize = 32;
 /// The library writes SVG text smaller than asked for, by this factor.
 const TEXT_FACTOR: f64 = 1.24;
 
@@ -59,6 +61,7 @@ pub(super) fn plot(report: &Report) -> Result<String, String> {
         Outcome::Run(run) => run::page(report, run),
         Outcome::Comparison(comparison) => comparison::page(comparison),
         Outcome::Limit(found) => limit::page(found),
+        Outcome::Limits(limits) => limit::page_of_two(limits),
     };
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -91,6 +94,7 @@ fn draw_head(area: &Area<'_>, report: &Report, outcome: &str) -> Drawn {
     let load = &report.load;
     let title = match &report.outcome {
         Outcome::Comparison(it) => format!("{} beside {}", report.target, it.plan.theirs),
+        Outcome::Limits(it) => format!("{} beside {}", report.target, it.theirs_name),
         Outcome::Run(_) | Outcome::Limit(_) => report.target.clone(),
     };
     let what = format!(
@@ -123,11 +127,20 @@ fn draw_reasons(area: &Area<'_>, reasons: &[String]) -> Drawn {
 
 /// Writes a line, cut where the page ends.
 fn write(area: &Area<'_>, text: &str, y: i32, style: &TextStyle<'_>) -> Drawn {
-    let cut = match text.char_indices().nth(HEAD_CHARS_MAX) {
+    let text = cut(text, HEAD_CHARS_MAX);
+    area.draw_text(&printable(&text), style, (MARGIN, y))
+}
+
+/// A server's name, cut to what fits a legend.
+fn short_name(name: &str) -> String {
+    cut(name, NAME_CHARS_MAX)
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
-    };
-    area.draw_text(&printable(&cut), style, (MARGIN, y))
+    }
 }
 
 /// XML has no control characters, names of files may.
@@ -150,7 +163,7 @@ fn bold(pixels: f64, color: RGBColor) -> TextStyle<'static> {
 mod tests {
     use super::*;
     use crate::measured::example;
-    use crate::report::tests::{of_comparison, of_limit, of_run};
+    use crate::report::tests::{of_comparison, of_limit, of_limits, of_run};
     use crate::validity::Invalid;
 
     /// The texts of a drawing, which has to be one.
@@ -246,6 +259,18 @@ mod tests {
             "trial above",
         ];
         assert_has(&texts(&of_limit()), &wanted);
+    }
+
+    #[test]
+    fn two_limits_share_a_picture() {
+        let wanted = [
+            "rtsp://127.0.0.1:8554/bench beside floor",
+            "bound: 100 ms",
+            "shardcast: trial within the bounds",
+            "floor: trial within the bounds",
+            "floor: median of the trials",
+        ];
+        assert_has(&texts(&of_limits()), &wanted);
     }
 
     #[test]
