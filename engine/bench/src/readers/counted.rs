@@ -1,6 +1,6 @@
-//! Readers that are only counted. One task per thread goes over all of them every few milliseconds and has the kernel throw
+//! Readers that are only counted. One task per thread goes over all of them twenty times a second and has the kernel throw
 //! away what has come: no reader has a task that is woken, no byte is copied, and one call takes what has come of several
-//! frames. So a thread has thousands of them at a small part of what they cost the server.
+//! packets. So a thread has thousands of them at a part of what they cost the server.
 //!
 //! Their sockets hold what comes between two sweeps. At high bit rates the sweeps follow each other faster, so that no
 //! window ever closes: a server that finds one closed has work that readers elsewhere would not give it.
