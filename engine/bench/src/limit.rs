@@ -296,6 +296,8 @@ impl Try {
         };
         let is_near = p99.is_some_and(|p99| is_near_p99(criteria, p99))
             || loss_percent.is_some_and(|percent| is_near_loss(criteria, percent));
+        // A key frame that was under way when what counts began or ended looks so too.
+        let is_short = loss_percent == Some(0.0) && measured.all.short > 0;
         Self {
             playing: measured.all.readers,
             server_share: measured.server_share(),
@@ -305,7 +307,7 @@ impl Try {
             loss_percent,
             verdict,
             reason,
-            is_doubtful: is_near || verdict == Verdict::Above(Bound::Generator),
+            is_doubtful: is_near || is_short || verdict == Verdict::Above(Bound::Generator),
         }
     }
 

@@ -97,12 +97,12 @@ pub struct Options {
     /// Time in which the readers join [default: a second for every 1000]
     #[arg(long, value_parser = parse_duration, help_heading = "Course")]
     pub ramp: Option<Duration>,
-    /// After that, time before anything counts
-    #[arg(long, value_parser = parse_duration, default_value = "2s", help_heading = "Course")]
-    pub warm_up: Duration,
-    /// Time that is measured
-    #[arg(long, value_parser = parse_duration, default_value = "10s", help_heading = "Course")]
-    pub duration: Duration,
+    /// After that, time before anything counts [default: 2s, or a little more than from one key frame to the next]
+    #[arg(long, value_parser = parse_duration, help_heading = "Course")]
+    pub warm_up: Option<Duration>,
+    /// Time that is measured [default: 10s; 5s for each trial of --find-limit]
+    #[arg(long, value_parser = parse_duration, help_heading = "Course")]
+    pub duration: Option<Duration>,
     /// Readers that are looked at packet by packet, spread over the order in which they join; the others are counted
     /// [default: one in 20, at least 10, at most 100]
     #[arg(long, help_heading = "Course")]
@@ -120,10 +120,10 @@ pub struct Options {
     )]
     pub storm: usize,
     /// From the first of them to the last
-    #[arg(long, value_parser = parse_duration, default_value = "5s", help_heading = "Disturbance")]
+    #[arg(long, value_parser = parse_duration, default_value = "5s", requires = "storm", help_heading = "Disturbance")]
     pub storm_within: Duration,
     /// They stay; otherwise each leaves when it has its first packet
-    #[arg(long, help_heading = "Disturbance")]
+    #[arg(long, requires = "storm", help_heading = "Disturbance")]
     pub storm_stays: bool,
     /// Readers, beside the others, that stop reading once they play
     #[arg(
@@ -142,7 +142,12 @@ pub struct Options {
     )]
     pub crawling: usize,
     /// What each of these reads, in Mbit/s [default: a quarter of --mbit]
-    #[arg(long, value_name = "MBIT", help_heading = "Disturbance")]
+    #[arg(
+        long,
+        value_name = "MBIT",
+        requires = "crawling",
+        help_heading = "Disturbance"
+    )]
     pub crawl_mbit: Option<f64>,
     /// Readers, beside the others, that vanish without a word and come back
     #[arg(
@@ -161,10 +166,10 @@ pub struct Options {
     )]
     pub flapping: usize,
     /// From one leave to the next
-    #[arg(long, value_parser = parse_duration, default_value = "5s", help_heading = "Disturbance")]
+    #[arg(long, value_parser = parse_duration, default_value = "5s", requires = "flapping", help_heading = "Disturbance")]
     pub flap_every: Duration,
     /// How long each is away
-    #[arg(long, value_parser = parse_duration, default_value = "1s", help_heading = "Disturbance")]
+    #[arg(long, value_parser = parse_duration, default_value = "1s", requires = "flapping", help_heading = "Disturbance")]
     pub flap_away: Duration,
 
     /// Take turns with the bare relay, or find its limit too, and print ratios
@@ -221,24 +226,31 @@ pub struct Options {
     #[arg(long, help_heading = "Limit")]
     pub find_limit: bool,
     /// The 99th percentile of latency may be so high
-    #[arg(long, value_parser = parse_duration, default_value = "100ms", help_heading = "Limit")]
+    #[arg(long, value_parser = parse_duration, default_value = "100ms", requires = "find_limit", help_heading = "Limit")]
     pub max_p99: Duration,
     /// So many percent of the packets may be missing
     #[arg(
         long,
         value_name = "PERCENT",
         default_value_t = 0.0,
+        requires = "find_limit",
         help_heading = "Limit"
     )]
     pub max_loss: f64,
     /// Do not try more readers than this
-    #[arg(long, default_value_t = 100_000, help_heading = "Limit")]
+    #[arg(
+        long,
+        default_value_t = 100_000,
+        requires = "find_limit",
+        help_heading = "Limit"
+    )]
     pub max_readers: usize,
     /// Stop when the limit is known to so many percent
     #[arg(
         long,
         value_name = "PERCENT",
         default_value_t = 5.0,
+        requires = "find_limit",
         help_heading = "Limit"
     )]
     pub precision: f64,
@@ -270,6 +282,9 @@ pub enum Yardstick {
     Floor,
 }
 
+/// Nothing is waited for longer than a month: moments so far off can always be told.
+const DURATION_MAX: Duration = Duration::from_hours(30 * 24);
+
 /// `600us`, `1.5ms`, `10s`, `2m`; a number alone is seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, f64); 6] = [
@@ -288,5 +303,90 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .trim()
         .parse()
         .map_err(|_| "no duration, as 600us, 10s or 2m are")?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+    let duration = Duration::try_from_secs_f64(number * seconds);
+    let duration = duration.map_err(|error| error.to_string())?;
+    match duration <= DURATION_MAX {
+        true => Ok(duration),
+        false => Err("more than a month".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, clap::Error> {
+        let command = Options::augment_args(Command::new("bench")).no_binary_name(true);
+        Options::from_arg_matches(&command.try_get_matches_from(line.split_whitespace())?)
+    }
+
+    #[test]
+    fn durations_have_units_and_an_end() {
+        let parsed = |text| parse_duration(text).ok();
+        assert_eq!(parsed("600us"), Some(Duration::from_micros(600)));
+        assert_eq!(parsed("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(parsed("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(parsed("720h"), None);
+        assert_eq!(parsed("43200m"), Some(DURATION_MAX));
+        for text in ["", "s", "-1s", "NaN", "inf", "43201m", "1e300s"] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn options_that_mean_nothing_without_another_are_refused() {
+        for line in [
+            "--cpu-at-most 1.2",
+            "--p99-at-most 1.2",
+            "--turns 3",
+            "--limit-at-least 0.9",
+            "--limit-at-least 0.9 --against floor",
+            "--limit-at-least 0.9 --find-limit",
+            "--max-p99 1s",
+            "--max-loss 1",
+            "--max-readers 100",
+            "--precision 5",
+            "--compare-pid 1",
+            "--storm-within 1s",
+            "--storm-stays",
+            "--crawl-mbit 1",
+            "--flap-every 3s",
+            "--flap-away 2s",
+        ] {
+            let error = parse(line).map(drop).unwrap_err();
+            let kind = error.kind();
+            assert_eq!(
+                kind,
+                clap::error::ErrorKind::MissingRequiredArgument,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused() {
+        for line in [
+            "--against floor --compare rtsp://127.0.0.1/a",
+            "--find-limit --against floor --turns 3",
+            "--find-limit --against floor --cpu-at-most 1.2",
+            "--find-limit --against floor --p99-at-most 1.2",
+        ] {
+            let error = parse(line).map(drop).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                clap::error::ErrorKind::ArgumentConflict,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_can_be_compared() {
+        let options = parse("--find-limit --against floor --limit-at-least 0.85 --max-p99 1s");
+        let options = options.expect("it makes sense");
+        assert!(options.find_limit && options.against.is_some());
+        assert_eq!(options.limit_at_least, Some(0.85));
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shardcast_platform::usage_of;
+
 use crate::BenchError;
 use crate::cpus::Cpus;
 use crate::options::{Options, TransportOption, Yardstick};
@@ -25,6 +27,14 @@ const FPS_MAX: f64 = 1000.0;
 const PATHS_MAX: usize = 10_000;
 const READERS_MAX: usize = 1_000_000;
 const TURNS_MAX: usize = 1000;
+/// Ratios that a bound may be set on.
+const RATIOS: std::ops::RangeInclusive<f64> = 0.000_1..=10_000.0;
+/// Time that is measured; and in each trial of a search, which has a dozen of them.
+const DURATION: Duration = Duration::from_secs(10);
+const TRIAL_DURATION: Duration = Duration::from_secs(5);
+/// Time before that, at least; and what it is longer than from one key frame to the next, for that frame to arrive.
+const WARM_UP_MIN: Duration = Duration::from_secs(2);
+const WARM_UP_SPARE: Duration = Duration::from_millis(500);
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -42,6 +52,8 @@ impl Plan {
         within("turns", options.turns, 1..=TURNS_MAX)?;
         within("precision", options.precision, 0.1..=50.0)?;
         within("max-loss", options.max_loss, 0.0..=100.0)?;
+        within("max-readers", options.max_readers, 1..=READERS_MAX)?;
+        check_ratios(options)?;
         let load = load(options)?;
         let starts_server = options.target.is_none();
         let (server, own) = (options.server_cpus.as_deref(), options.load_cpus.as_deref());
@@ -49,11 +61,14 @@ impl Plan {
         let cpus = Cpus::divide(server, own, starts_any)?;
         let subject = match &options.target {
             None => started(Role::Server, settings(&options.set)?, &cpus),
-            Some(url) => running("target", url, options.pid, load.paths)?,
+            Some(url) => running(["target", "pid"], url, options.pid, load.paths)?,
         };
         let other = match (options.against, &options.compare) {
             (Some(Yardstick::Floor), _) => Some(started(Role::FloorEpoll, Vec::new(), &cpus)),
-            (None, Some(url)) => Some(running("compare", url, options.compare_pid, load.paths)?),
+            (None, Some(url)) => {
+                let names = ["compare", "compare-pid"];
+                Some(running(names, url, options.compare_pid, load.paths)?)
+            }
             (None, None) => None,
         };
         let plan = Self {
@@ -62,7 +77,11 @@ impl Plan {
             other,
             cpus,
         };
-        plan.check()?;
+        plan.check_floor()?;
+        plan.check_other()?;
+        if options.find_limit {
+            plan.check_search(options)?;
+        }
         Ok(plan)
     }
 
@@ -84,7 +103,7 @@ impl Plan {
     }
 
     /// The bare relay can do little, and says nothing when it is asked for more.
-    fn check(&self) -> Result<(), BenchError> {
+    fn check_floor(&self) -> Result<(), BenchError> {
         let has_floor = self.other.as_ref().is_some_and(Subject::is_floor);
         let asked = [
             (self.load.paths > 1, "one path; leave --paths at 1"),
@@ -109,6 +128,59 @@ impl Plan {
             None => Ok(()),
         }
     }
+
+    /// A server beside itself shows nothing.
+    fn check_other(&self) -> Result<(), BenchError> {
+        match (&self.subject, &self.other) {
+            (Subject::Running { target, .. }, Some(Subject::Running { target: other, .. }))
+                if target.is_same_as(other) =>
+            {
+                Err(wrong(
+                    "compare",
+                    format!("{} is the target itself", other.url),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a search needs to end at a limit that is one.
+    fn check_search(&self, options: &Options) -> Result<(), BenchError> {
+        if self.load.readers > options.max_readers {
+            return Err(wrong("max-readers", "the first trial would have more"));
+        }
+        if options.sampled == Some(0) {
+            return Err(wrong("sampled", "a search looks at latency and loss"));
+        }
+        if options.max_p99.is_zero() {
+            return Err(wrong("max-p99", "nothing arrives in no time"));
+        }
+        let key_interval = key_interval(&self.load.source);
+        if self.load.course.warm_up < key_interval {
+            let least = key_interval.as_secs_f64();
+            return Err(wrong(
+                "warm-up",
+                format!(
+                    "readers begin at a key frame, and would lack packets: at least {least:.1}s"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the bounds on ratios are any.
+fn check_ratios(options: &Options) -> Result<(), BenchError> {
+    for (name, ratio) in [
+        ("cpu-at-most", options.cpu_at_most),
+        ("p99-at-most", options.p99_at_most),
+        ("limit-at-least", options.limit_at_least),
+    ] {
+        if let Some(ratio) = ratio {
+            within(name, ratio, RATIOS)?;
+        }
+    }
+    Ok(())
 }
 
 fn wrong(option: &'static str, reason: impl Into<String>) -> BenchError {
@@ -126,12 +198,17 @@ fn started(role: Role, settings: Vec<(String, String)>, cpus: &Cpus) -> Subject 
     }
 }
 
+/// A server that runs already. The names are those of the options that gave its URL and its process.
 fn running(
-    option: &'static str,
+    [option, process_option]: [&'static str; 2],
     url: &str,
     process: Option<u32>,
     paths: usize,
 ) -> Result<Subject, BenchError> {
+    if let Some(process) = process {
+        let usage = usage_of(process);
+        usage.map_err(|error| wrong(process_option, format!("process {process}: {error}")))?;
+    }
     let target = Target::parse(option, url, paths)?;
     Ok(Subject::Running { target, process })
 }
@@ -153,6 +230,7 @@ fn load(options: &Options) -> Result<Load, BenchError> {
         None => options.readers.unwrap_or(READERS),
     };
     let readers = within("readers", readers, 0..=READERS_MAX)?;
+    let source = source(options)?;
     Ok(Load {
         paths,
         readers,
@@ -162,9 +240,9 @@ fn load(options: &Options) -> Result<Load, BenchError> {
             .min(readers),
         reader_transport: transport(options.transport),
         publisher_transport: transport(options.publisher_transport),
-        source: source(options)?,
         gap: options.gap.filter(|gap| !gap.is_zero()),
-        course: course(options, readers)?,
+        course: course(options, readers, &source)?,
+        source,
         storm: storm(options),
         misbehaving: misbehaving(options)?,
         flapping: flapping(options, paths)?,
@@ -220,14 +298,30 @@ fn ramp_of(readers: usize) -> Duration {
     Duration::from_secs_f64(readers as f64 / JOINS_PER_SECOND)
 }
 
-fn course(options: &Options, readers: usize) -> Result<Course, BenchError> {
-    if options.duration.is_zero() {
+/// From one key frame to the next, where it is known.
+fn key_interval(source: &SourceShape) -> Duration {
+    match source {
+        SourceShape::Synthetic(it) => {
+            Duration::from_secs_f64(it.gop_frames as f64 / it.frames_per_second)
+        }
+        SourceShape::File(_) | SourceShape::Nothing => Duration::ZERO,
+    }
+}
+
+fn course(options: &Options, readers: usize, source: &SourceShape) -> Result<Course, BenchError> {
+    let usual = match options.find_limit {
+        true => TRIAL_DURATION,
+        false => DURATION,
+    };
+    let duration = options.duration.unwrap_or(usual);
+    if duration.is_zero() {
         return Err(wrong("duration", "nothing can be measured in no time"));
     }
+    let warm_up = (key_interval(source) + WARM_UP_SPARE).max(WARM_UP_MIN);
     Ok(Course {
         ramp: options.ramp.unwrap_or_else(|| ramp_of(readers)),
-        warm_up: options.warm_up,
-        duration: options.duration,
+        warm_up: options.warm_up.unwrap_or(warm_up),
+        duration,
     })
 }
 
@@ -270,4 +364,80 @@ fn flapping(options: &Options, paths: usize) -> Result<Option<Flapping>, BenchEr
         every: options.flap_every,
         away: options.flap_away,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn plan(line: &str) -> Result<Plan, BenchError> {
+        let command = Options::augment_args(Command::new("bench")).no_binary_name(true);
+        let matches = command.try_get_matches_from(line.split_whitespace());
+        let options = Options::from_arg_matches(&matches.expect("options")).expect("options");
+        Plan::of(&options)
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_its_name() {
+        for (line, option) in [
+            ("--against floor --cpu-at-most 0", "cpu-at-most"),
+            ("--against floor --p99-at-most NaN", "p99-at-most"),
+            (
+                "--against floor --find-limit --limit-at-least=-1",
+                "limit-at-least",
+            ),
+            ("--find-limit --max-readers 0", "max-readers"),
+            ("--find-limit --max-readers 99", "max-readers"),
+            ("--find-limit --max-p99 0s", "max-p99"),
+            ("--find-limit --sampled 0", "sampled"),
+            ("--find-limit --warm-up 1s", "warm-up"),
+            ("--target rtsp://127.0.0.1/a --pid 4294967295", "pid"),
+            (
+                "--compare rtsp://127.0.0.1/a --compare-pid 4294967295",
+                "compare-pid",
+            ),
+            (
+                "--target rtsp://127.0.0.1/a --compare rtsp://127.0.0.1:554/a/",
+                "compare",
+            ),
+        ] {
+            let error = plan(line).map(drop).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("--{option}: ")),
+                "{error}"
+            );
+            assert_eq!(error.exit_status(), 2);
+        }
+    }
+
+    #[test]
+    fn nothing_counts_before_every_reader_had_a_key_frame() {
+        let course = |line| plan(line).expect("it makes sense").load.course;
+        assert_eq!(course("").warm_up, Duration::from_millis(2500));
+        assert_eq!(course("--gop 300").warm_up, Duration::from_millis(10_500));
+        assert_eq!(course("--gop 1").warm_up, WARM_UP_MIN);
+        assert_eq!(
+            course("--gop 300 --warm-up 1s").warm_up,
+            Duration::from_secs(1)
+        );
+    }
+
+    #[test]
+    fn trials_are_shorter_than_runs() {
+        let duration = |line| plan(line).expect("it makes sense").load.course.duration;
+        assert_eq!(duration(""), DURATION);
+        assert_eq!(duration("--find-limit"), TRIAL_DURATION);
+        assert_eq!(
+            duration("--find-limit --duration 7s"),
+            Duration::from_secs(7)
+        );
+    }
+
+    #[test]
+    fn two_paths_of_one_server_can_be_compared() {
+        let two = plan("--target rtsp://127.0.0.1/a --compare rtsp://127.0.0.1/b");
+        assert!(two.is_ok());
+    }
 }

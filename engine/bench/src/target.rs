@@ -62,6 +62,13 @@ impl Target {
         })
     }
 
+    /// Whether both are one path of one server, however their URLs are written.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let path = |url: &str| url.splitn(4, '/').nth(3).map(str::to_owned);
+        self.address == other.address && path(&self.url) == path(&other.url)
+    }
+
     /// The URL of a path: that of the target while there is one path, else with the path's number behind it.
     #[must_use]
     pub fn path_url(&self, path: usize) -> String {
@@ -93,5 +100,14 @@ mod tests {
         };
         assert_eq!(target.credentials, Some(expected));
         assert_eq!(target.path_url(1), "rtsp://127.0.0.1:9/a1");
+    }
+
+    #[test]
+    fn a_path_of_a_server_is_the_same_however_it_is_written() {
+        let target = |url| Target::parse("target", url, 1).expect("it is one");
+        let one = target("rtsp://127.0.0.1/a");
+        assert!(one.is_same_as(&target("rtsp://u:p@127.0.0.1:554/a/")));
+        assert!(!one.is_same_as(&target("rtsp://127.0.0.1/b")));
+        assert!(!one.is_same_as(&target("rtsp://127.0.0.1:8554/a")));
     }
 }

@@ -65,6 +65,21 @@ fn a_search_finds_nothing_where_nothing_is_good_enough() {
 }
 
 #[test]
+fn two_limits_that_nobody_has_reached_have_no_ratio_and_keep_no_bound() {
+    let bench = Bench::with("--json --find-limit --readers 4 --max-readers 4 --plot run.svg");
+    let bench = bench.brief().and("--against floor --limit-at-least 0.1");
+    let done = bench.run();
+    assert_ne!(done.code, Some(0), "{done}");
+    let limits = done.figures();
+    assert_eq!(limits.at("/ratio_is").as_str(), Some("unknown"));
+    assert!(limits.at("/bounds/0/is_kept").is_null());
+    for side in ["ours", "theirs"] {
+        assert!(!limits.list(&format!("/{side}/curve")).is_empty());
+    }
+    assert!(done.read("run.svg").contains("</svg>"));
+}
+
+#[test]
 fn results_go_to_files_beside_the_table() {
     let done = Bench::with("--readers 5 --json=run.json --plot run.svg")
         .brief()

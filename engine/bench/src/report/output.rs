@@ -23,6 +23,8 @@ pub struct Output {
 struct OutputFile {
     name: PathBuf,
     file: File,
+    /// It was not there before.
+    is_new: bool,
 }
 
 impl Output {
@@ -30,9 +32,13 @@ impl Output {
     /// there is a result.
     ///
     /// # Errors
-    /// [`BenchError::Output`] when one cannot be written.
+    /// [`BenchError::Output`] when one cannot be written; [`BenchError::Option`] when both are one.
     pub fn create(json: Option<&Path>, plot: Option<&Path>) -> Result<Self, BenchError> {
         let is_table = json != Some(Path::new(STANDARD_OUTPUT));
+        if let Some(reason) = plot.and_then(|plot| reason_against(plot, json)) {
+            let option = "plot";
+            return Err(BenchError::Option { option, reason });
+        }
         let json = json.filter(|_| is_table).map(OutputFile::create);
         Ok(Self {
             is_table,
@@ -65,13 +71,33 @@ impl Output {
     }
 }
 
+/// Why a drawing cannot go there.
+fn reason_against(plot: &Path, json: Option<&Path>) -> Option<String> {
+    if plot == Path::new(STANDARD_OUTPUT) {
+        return Some("a drawing goes to a file".to_owned());
+    }
+    let is_json = json.is_some_and(|json| whole_name(json) == whole_name(plot));
+    is_json.then(|| format!("{} is the file of --json", plot.display()))
+}
+
+/// The name of a file by which it can be told from others, through links where it is there already.
+fn whole_name(name: &Path) -> Option<PathBuf> {
+    let whole = name.canonicalize().or_else(|_| std::path::absolute(name));
+    whole.ok()
+}
+
 impl OutputFile {
     fn create(name: &Path) -> Result<Self, BenchError> {
         let mut options = File::options();
-        let file = options.write(true).create(true).truncate(false).open(name);
+        options.write(true).truncate(false);
+        let (file, is_new) = match options.clone().create_new(true).open(name) {
+            Ok(file) => (Ok(file), true),
+            Err(_) => (options.create(true).open(name), false),
+        };
         Ok(Self {
             name: name.to_owned(),
             file: file.map_err(|error| unwritable(name, error.to_string()))?,
+            is_new,
         })
     }
 
@@ -86,6 +112,17 @@ impl OutputFile {
         }
         self.file.write_all(text.as_bytes())?;
         self.file.flush()
+    }
+}
+
+/// What was created here and never written is taken away again.
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        let is_empty = self.file.metadata().is_ok_and(|it| it.len() == 0);
+        if self.is_new && is_empty {
+            // An empty file that cannot be removed does no harm.
+            let _ = std::fs::remove_file(&self.name);
+        }
     }
 }
 
@@ -132,6 +169,33 @@ mod tests {
         let written = std::fs::read_to_string(&json).unwrap();
         assert!(written.ends_with("}\n"), "nothing of the old is left");
         assert!(std::fs::read_to_string(&plot).unwrap().contains("</svg>"));
+    }
+
+    #[test]
+    fn files_without_a_result_are_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let (json, plot) = (
+            folder.path().join("run.json"),
+            folder.path().join("run.svg"),
+        );
+        std::fs::write(&plot, "").unwrap();
+        drop(Output::create(Some(&json), Some(&plot)).unwrap());
+        assert!(!json.exists() && plot.exists());
+        let missing = folder.path().join("missing/run.svg");
+        assert!(Output::create(Some(&json), Some(&missing)).is_err());
+        assert!(!json.exists());
+    }
+
+    #[test]
+    fn a_drawing_has_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("run"), folder.path().join("./run"));
+        for (json, plot) in [(&one, other.as_path()), (&one, Path::new("-"))] {
+            let error = Output::create(Some(json), Some(plot)).unwrap_err();
+            assert_eq!(error.exit_status(), 2, "{error}");
+            assert!(error.to_string().starts_with("--plot: "), "{error}");
+        }
+        assert!(!one.exists());
     }
 
     #[test]
