@@ -104,7 +104,7 @@ pub struct Options {
     #[arg(long, value_parser = parse_duration, help_heading = "Course")]
     pub duration: Option<Duration>,
     /// Readers that are looked at packet by packet, spread over the order in which they join; the others are counted
-    /// [default: one in 20, at least 10, at most 100]
+    /// [default: one in 50, at least 10, at most 100]
     #[arg(long, help_heading = "Course")]
     pub sampled: Option<usize>,
     /// What is left to chance follows from this number [default: by chance; it is printed]
