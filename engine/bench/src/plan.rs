@@ -16,7 +16,7 @@ const READERS: usize = 100;
 /// Readers that join in a second of the ramp.
 const JOINS_PER_SECOND: f64 = 1000.0;
 /// Readers that are looked at: one in so many, within these bounds. Each wakes its thread for every frame, and costs about
-/// fifteen times as much as one that is only counted: of 1000, 50 would cost half as much as all the others together.
+/// fifteen times as much as one that is only counted: of 1000, 50 would cost nearly as much as all the others.
 const SAMPLED_ONE_IN: usize = 50;
 const SAMPLED_MIN: usize = 10;
 const SAMPLED_MAX: usize = 100;
