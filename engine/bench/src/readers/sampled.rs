@@ -23,6 +23,7 @@ use super::window::{Tallied, Throughout};
 use super::worker::Worker;
 use crate::clock::unix_nanos;
 use crate::measured::nanos_histogram;
+use crate::shape::Load;
 use crate::stream::{Cut, FrameCutter, Tally, TallyCounts};
 
 /// A reader that is looked at.
@@ -63,7 +64,7 @@ enum Next {
 
 /// Looks at a reader until its connection ends, or the run does.
 pub(super) async fn look_at(worker: &Rc<Worker>, seat: Seat, joined: Joined) {
-    let reader = Rc::new(Sampled::new(seat, worker.load.seed, joined));
+    let reader = Rc::new(Sampled::new(seat, &worker.load, joined));
     worker.sampled.borrow_mut().push(Rc::clone(&reader));
     worker.handle_playing();
     for track in 0..reader.ports.len() {
@@ -77,11 +78,11 @@ pub(super) async fn look_at(worker: &Rc<Worker>, seat: Seat, joined: Joined) {
 }
 
 impl Sampled {
-    fn new(seat: Seat, seed: u64, joined: Joined) -> Self {
+    fn new(seat: Seat, load: &Load, joined: Joined) -> Self {
         let flow = joined.flow;
         let mut seen = Seen {
             cutter: FrameCutter::new(&flow.rest),
-            tally: Tally::new(joined.carriers),
+            tally: Tally::new(joined.carriers, load.gap.is_none()),
             channels: channels(&flow.client),
             bytes: flow.rest.len() as u64,
             is_broken: false,
@@ -91,7 +92,7 @@ impl Sampled {
         Self {
             seat,
             stream: flow.stream,
-            keeper: RefCell::new(Keeper::new(flow.client, &mut seat.chance(seed))),
+            keeper: RefCell::new(Keeper::new(flow.client, &mut seat.chance(load.seed))),
             ports: joined.ports,
             seen: RefCell::new(seen),
             begun: Cell::new(None),

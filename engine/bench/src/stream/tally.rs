@@ -8,7 +8,7 @@
 use std::ops::{AddAssign, Sub};
 
 use hdrhistogram::Histogram;
-use shardcast_protocol::container::rtp::{HeaderView, SequenceNumber, Ssrc};
+use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber, Ssrc};
 
 use super::probe::{self, Carrier};
 
@@ -25,6 +25,8 @@ const WORD_BITS: usize = u64::BITS as usize;
 pub struct Tally {
     tracks: Vec<Track>,
     counts: TallyCounts,
+    /// Whether all packets of a frame are due at once.
+    is_frame_at_once: bool,
 }
 
 /// What a reader has received. Those of a while are the difference of two.
@@ -49,13 +51,15 @@ pub struct TallyCounts {
 }
 
 impl Tally {
-    /// Nothing has come yet, of tracks that carry probes in these ways.
+    /// Nothing has come yet, of tracks that carry probes in these ways. Where a frame's packets are due at once, those
+    /// without a probe were due with the last one that has.
     #[must_use]
-    pub fn new(carriers: Vec<Carrier>) -> Self {
+    pub fn new(carriers: Vec<Carrier>, is_frame_at_once: bool) -> Self {
         let tracks = carriers.into_iter().map(Track::new);
         Self {
             tracks: tracks.collect(),
             counts: TallyCounts::default(),
+            is_frame_at_once,
         }
     }
 
@@ -86,8 +90,17 @@ impl Tally {
         if order == Order::Again {
             return;
         }
-        for probe in probe::find(track.carrier, view.payload()) {
-            latency.saturating_record(at_unix_nanos.saturating_sub(probe.due_unix_nanos));
+        let (at_once, timestamp) = (self.is_frame_at_once, view.timestamp());
+        let mut took = |due_unix_nanos: u64| {
+            latency.saturating_record(at_unix_nanos.saturating_sub(due_unix_nanos));
+        };
+        let mut probes = probe::find(track.carrier, view.payload()).peekable();
+        if probes.peek().is_none() && at_once {
+            track.due_with(timestamp).into_iter().for_each(&mut took);
+        }
+        for probe in probes {
+            track.frame_due = Some((timestamp, probe.due_unix_nanos));
+            took(probe.due_unix_nanos);
             if !matches!(order, Order::Late { .. }) {
                 counts.skipped += track.skipped_before(probe.number);
             }
@@ -102,6 +115,8 @@ struct Track {
     numbers: Numbers,
     /// The number that the next probe should have.
     next_probe: Option<u64>,
+    /// The last frame with a probe, by its timestamp, and when that was due.
+    frame_due: Option<(RtpTimestamp, u64)>,
     /// Packets that are missing since the last probe. They had probes of their own, perhaps.
     missing: u64,
 }
@@ -112,6 +127,7 @@ impl Track {
             carrier,
             numbers: Numbers::default(),
             next_probe: None,
+            frame_due: None,
             missing: 0,
         }
     }
@@ -135,6 +151,12 @@ impl Track {
                 self.next_probe = self.next_probe.filter(|_| !is_other_source);
             }
         }
+    }
+
+    /// When the frame of this timestamp was due, if its probe has come.
+    fn due_with(&self, timestamp: RtpTimestamp) -> Option<u64> {
+        let (frame, due_unix_nanos) = self.frame_due?;
+        (frame == timestamp).then_some(due_unix_nanos)
     }
 
     /// How many packets with a probe the server has left out before that with this probe. Numbers that go back are

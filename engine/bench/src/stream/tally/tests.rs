@@ -29,7 +29,7 @@ fn packet(ssrc: u32, sequence: u16, number: Option<u64>) -> Vec<u8> {
 
 /// The counts of one video track after these packets: SSRC, sequence number, number of the probe.
 fn counts(packets: impl IntoIterator<Item = (u32, u16, Option<u64>)>) -> TallyCounts {
-    let mut tally = Tally::new(vec![Carrier::H264]);
+    let mut tally = Tally::new(vec![Carrier::H264], false);
     let mut latency = nanos_histogram();
     for (ssrc, sequence, number) in packets {
         let packet = packet(ssrc, sequence, number);
@@ -155,7 +155,7 @@ fn probes_of_a_publisher_that_comes_back_begin_anew_in_the_same_numbers() {
 
 #[test]
 fn latency_is_from_the_moment_in_the_probe_to_that_of_the_kernel() {
-    let mut tally = Tally::new(vec![Carrier::Other, Carrier::H264]);
+    let mut tally = Tally::new(vec![Carrier::Other, Carrier::H264], false);
     let mut latency = nanos_histogram();
     tally.handle_packet(0, &packet(1, 1, Some(0)), 9000, &mut latency);
     tally.handle_packet(1, &packet(2, 1, Some(0)), 4000, &mut latency);
@@ -177,7 +177,7 @@ fn what_is_no_packet_breaks_the_reader_and_counts_as_none() {
     let mut latency = nanos_histogram();
     let whole = packet(1, 1, None);
     for (track, bytes) in [(0, &whole[..11]), (1, &whole[..]), (0, &[0; 40])] {
-        let mut tally = Tally::new(vec![Carrier::H264]);
+        let mut tally = Tally::new(vec![Carrier::H264], false);
         tally.handle_packet(track, bytes, 0, &mut latency);
         let expected = TallyCounts {
             is_broken: true,
@@ -218,9 +218,34 @@ proptest! {
         proptest::collection::vec(any::<u8>(), 0..80), 0..40), kind in 0u8..4,
     ) {
         let carriers = [Carrier::H264, Carrier::H265, Carrier::Aac, Carrier::Other];
-        let mut tally = Tally::new(vec![carriers[usize::from(kind)]]);
+        let mut tally = Tally::new(vec![carriers[usize::from(kind)]], false);
         let mut latency = nanos_histogram();
         packets.iter().for_each(|packet| tally.handle_packet(0, packet, 1, &mut latency));
         prop_assert!(tally.counts().packets <= packets.len() as u64);
+    }
+}
+
+#[test]
+fn packets_without_a_probe_were_due_with_their_frame() {
+    for (at_once, expected) in [(true, 3), (false, 1)] {
+        let mut tally = Tally::new(vec![Carrier::H264], at_once);
+        let mut latency = nanos_histogram();
+        let other_frame = {
+            let mut packet = packet(1, 4, None);
+            packet[7] ^= 1;
+            packet
+        };
+        let before = packet(1, 0, None);
+        let frame = [
+            packet(1, 1, Some(7)),
+            packet(1, 2, None),
+            packet(1, 3, None),
+        ];
+        for packet in [&before].into_iter().chain(&frame).chain([&other_frame]) {
+            tally.handle_packet(0, packet, 5000, &mut latency);
+        }
+        assert_eq!(latency.len(), expected);
+        assert!(latency.equivalent(latency.max(), 4000));
+        assert!(latency.equivalent(latency.min(), 4000));
     }
 }
