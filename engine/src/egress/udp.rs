@@ -72,7 +72,13 @@ impl DatagramQueue {
         Fill::Ready
     }
 
-    /// The datagrams that are to leave next, of one track; at most a burst.
+    /// The run that is next.
+    #[must_use]
+    pub fn next_run(&self) -> Option<&DatagramRun> {
+        self.runs.front()
+    }
+
+    /// The datagrams that are to leave next, of one track; at most so many.
     pub fn pop_run(&mut self, most_datagrams: usize) -> Option<DatagramRun> {
         let run = self.runs.front_mut()?;
         if run.datagrams() > most_datagrams {

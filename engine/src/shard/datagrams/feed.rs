@@ -93,6 +93,9 @@ pub struct FedSeat {
     reader: Rc<FedReader>,
 }
 
+/// Runs of one track that leave together.
+type Burst = SmallVec<[DatagramRun; 4]>;
+
 /// What became of a reader's turn.
 enum Served {
     /// It has all that there is.
@@ -247,9 +250,8 @@ impl DatagramFeed {
     async fn serve_in_step(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
         let mut left = self.fill_in_step(shard, shardcast_platform::now());
         let is_fed = left > 0;
-        while let Some(run) = self.next_run(left) {
-            left = left.saturating_sub(run.datagrams());
-            self.send_in_step(run, turn).await;
+        while let Some(burst) = self.next_burst(&mut left) {
+            self.send_in_step(&burst, turn).await;
         }
         let in_step = self.in_step.borrow();
         let log = self.log.log.borrow();
@@ -282,7 +284,7 @@ impl DatagramFeed {
         }
         group.tell(now);
         match fill {
-            Fill::Ready => return group.queue.burst_datagrams(),
+            Fill::Ready => return group.burst_datagrams(),
             Fill::Empty => {}
             Fill::Ended(reason) => group.end(FedEnd::Stream(reason)),
             Fill::TooSlow(reason) => group.end(FedEnd::TooSlow(reason)),
@@ -290,33 +292,39 @@ impl DatagramFeed {
         0
     }
 
-    fn next_run(&self, most: usize) -> Option<DatagramRun> {
+    /// The runs of one track that are to leave next, of `left` datagrams at most.
+    fn next_burst(&self, left: &mut usize) -> Option<Burst> {
         let mut in_step = self.in_step.borrow_mut();
-        let group = in_step.as_mut().filter(|_| most > 0)?;
-        let run = group.queue.pop_run(most)?;
-        group.begin_run(&run);
-        Some(run)
+        let group = in_step.as_mut().filter(|_| *left > 0)?;
+        let mut burst = Burst::new();
+        let is_next = |run: &DatagramRun, burst: &Burst| {
+            burst.first().is_none_or(|first| first.track == run.track)
+        };
+        while *left > 0
+            && group
+                .queue
+                .next_run()
+                .is_some_and(|run| is_next(run, &burst))
+        {
+            let run = group.queue.pop_run(*left)?;
+            *left = left.saturating_sub(run.datagrams());
+            burst.push(run);
+        }
+        group.begin_burst(&burst);
+        (!burst.is_empty()).then_some(burst)
     }
 
-    /// Sends a run to all who are in step. What the socket has taken of it for a reader is not sent again.
-    async fn send_in_step(&self, run: DatagramRun, turn: &Rc<Notify>) {
-        let mut rest = run.clone();
+    /// Sends a burst to all who are in step. What the socket has taken of it for a reader is not sent again.
+    async fn send_in_step(&self, burst: &Burst, turn: &Rc<Notify>) {
         loop {
             let left = match self.in_step.borrow_mut().as_mut() {
-                Some(group) if rest.bytes.len() < run.bytes.len() => {
-                    group.send_some(&self.ports, &rest, 1)
-                }
-                Some(group) => group.send_some(&self.ports, &run, READERS_PER_TURN),
+                Some(group) => group.send_some(&self.ports, burst, READERS_PER_TURN),
                 None => return,
             };
             match left {
                 Left::Nobody => return,
-                Left::Some if rest.bytes.len() < run.bytes.len() => rest = run.clone(),
                 Left::Some => shardcast_platform::yield_now().await,
-                Left::Blocked(sent) => {
-                    let _sent = rest.split_front(sent / rest.datagram_bytes.max(1));
-                    self.ports.room(turn).await;
-                }
+                Left::Blocked => self.ports.room(turn).await,
             }
         }
     }

@@ -19,6 +19,11 @@ use crate::fanout::DatagramRun;
 /// Records are told at most so often.
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// With so many readers a round takes longer than the interval between bursts, and small bursts would only make more
+/// rounds. Then a burst is what one call sends.
+const READERS_MANY: usize = 128;
+const BURST_DATAGRAMS_MANY: usize = 64;
+
 /// The readers in step.
 #[derive(Debug)]
 pub(super) struct InStep {
@@ -29,8 +34,20 @@ pub(super) struct InStep {
     targets: Vec<Vec<Target>>,
     sent: Sent,
     last_told: Instant,
-    /// The track that is being sent, and who is next.
-    place: (usize, usize),
+    place: Place,
+}
+
+/// How far a burst has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// The track that is being sent.
+    track: usize,
+    /// Who is next.
+    target: usize,
+    /// Which run is next for it.
+    run: usize,
+    /// How many datagrams of that run it has been sent already.
+    datagrams: usize,
 }
 
 /// What was sent of each track: datagrams and bytes.
@@ -54,7 +71,7 @@ impl InStep {
             targets: (0..tracks).map(|_| Vec::new()).collect(),
             sent: SmallVec::from_elem((0, 0), tracks),
             last_told: now,
-            place: (0, 0),
+            place: Place::default(),
         }
     }
 
@@ -85,8 +102,8 @@ impl InStep {
             let is_its = |target: &Target| std::ptr::eq(target.reader, Rc::as_ptr(reader));
             if let Some(index) = targets.iter().position(is_its) {
                 targets.remove(index);
-                if track == self.place.0 && index < self.place.1 {
-                    self.place.1 -= 1;
+                if track == self.place.track {
+                    self.place.leave(index);
                 }
             }
         }
@@ -99,6 +116,15 @@ impl InStep {
 
     pub(super) fn readers(&self) -> &[Rc<FedReader>] {
         &self.readers
+    }
+
+    /// Datagrams that may leave at once for each reader.
+    pub(super) fn burst_datagrams(&self) -> usize {
+        let least = match self.readers.len() {
+            0..READERS_MANY => 0,
+            _ => BURST_DATAGRAMS_MANY,
+        };
+        self.queue.burst_datagrams().max(least)
     }
 
     /// Tells every reader's record what it was sent, if that is due.
@@ -119,10 +145,13 @@ impl InStep {
         }
     }
 
-    /// Begins to send a run. Each begins one reader further on, so that none is always last.
-    pub(super) fn begin_run(&mut self, run: &DatagramRun) {
-        let track = usize::from(run.track);
-        self.place = (track, 0);
+    /// Begins to send a burst, runs of one track. Each begins one reader further on, so that none is always last.
+    pub(super) fn begin_burst(&mut self, burst: &[DatagramRun]) {
+        let track = burst.first().map_or(0, |run| usize::from(run.track));
+        self.place = Place {
+            track,
+            ..Place::default()
+        };
         if let Some(targets) = self
             .targets
             .get_mut(track)
@@ -131,46 +160,74 @@ impl InStep {
             targets.rotate_left(1);
         }
         if let Some((datagrams, bytes)) = self.sent.get_mut(track) {
-            *datagrams += run.datagrams() as u64;
-            *bytes += run.bytes.len() as u64;
+            for run in burst {
+                *datagrams += run.datagrams() as u64;
+                *bytes += run.bytes.len() as u64;
+            }
         }
     }
 
-    /// Sends the run to the next so many of its readers. Some are left if the socket takes no more, or there are more.
+    /// Sends the burst to the next so many of its readers, each all of it: what a send has touched is at hand for the next
+    /// one to the same reader. Some are left if the socket takes no more, or there are more.
     pub(super) fn send_some(
         &mut self,
         ports: &DatagramPorts,
-        run: &DatagramRun,
+        burst: &[DatagramRun],
         most: usize,
     ) -> Left {
-        let (track, next) = self.place;
-        let targets = self
-            .targets
-            .get(track)
-            .and_then(|targets| targets.get(next..));
-        for target in targets.unwrap_or_default().iter().take(most) {
-            let to = if run.is_rtcp { target.rtcp } else { target.rtp };
-            // One that cannot be reached is sent to all the same: its connection and its reports say whether it lives.
-            let sent = ports.send(run, to, target.from).unwrap_or(run.bytes.len());
-            if sent < run.bytes.len() {
-                return Left::Blocked(sent);
+        let place = &mut self.place;
+        let targets = self.targets.get(place.track);
+        let all = targets.map_or(0, Vec::len);
+        let next = targets.and_then(|targets| targets.get(place.target..));
+        for target in next.unwrap_or_default().iter().take(most) {
+            while let Some(run) = burst.get(place.run) {
+                if !target.send(ports, run, &mut place.datagrams) {
+                    return Left::Blocked;
+                }
+                (place.run, place.datagrams) = (place.run + 1, 0);
             }
-            self.place.1 += 1;
+            (place.target, place.run) = (place.target + 1, 0);
         }
-        let all = self.targets.get(track).map_or(0, Vec::len);
-        match self.place.1 < all {
+        match place.target < all {
             true => Left::Some,
             false => Left::Nobody,
         }
     }
 }
 
-/// Who is still to be sent a run.
+impl Place {
+    /// A reader is no longer there. If it was its turn, the next one begins from the first run.
+    fn leave(&mut self, target: usize) {
+        if target < self.target {
+            self.target -= 1;
+        } else if target == self.target {
+            (self.run, self.datagrams) = (0, 0);
+        }
+    }
+}
+
+impl Target {
+    /// Sends what `sent` datagrams leave of the run; false when the socket takes no more, with those that it has taken.
+    fn send(&self, ports: &DatagramPorts, run: &DatagramRun, sent: &mut usize) -> bool {
+        let to = if run.is_rtcp { self.rtcp } else { self.rtp };
+        let mut rest = None;
+        if *sent > 0 {
+            let _sent = rest.insert(run.clone()).split_front(*sent);
+        }
+        let run = rest.as_ref().unwrap_or(run);
+        // One that cannot be reached is sent to all the same: its connection and its reports say whether it lives.
+        let bytes = ports.send(run, to, self.from).unwrap_or(run.bytes.len());
+        *sent += bytes / run.datagram_bytes.max(1);
+        bytes == run.bytes.len()
+    }
+}
+
+/// Who is still to be sent a burst.
 pub(super) enum Left {
     /// Everybody has it.
     Nobody,
     /// Some readers have their turn later.
     Some,
-    /// The socket took so many bytes for the next reader and takes no more.
-    Blocked(usize),
+    /// The socket takes no more.
+    Blocked,
 }
