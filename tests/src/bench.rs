@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -62,6 +62,7 @@ impl Hold {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    begin: Instant,
     directory: TempDir,
     _hold: Hold,
 }
@@ -71,6 +72,8 @@ pub struct Running {
 pub struct Done {
     /// The exit status; none when a signal has ended it.
     pub code: Option<i32>,
+    /// From its start to its end.
+    pub took: Duration,
     /// What it has printed.
     pub stdout: String,
     /// What it has said meanwhile.
@@ -116,7 +119,7 @@ impl Bench {
     /// As [`Self::brief`], with so long a time that is measured.
     #[must_use]
     pub fn brief_for(self, duration: &str) -> Self {
-        let options = format!("--gop 1 --ramp 200ms --warm-up 500ms --duration {duration}");
+        let options = format!("--gop 1 --ramp 50ms --warm-up 200ms --duration {duration}");
         self.and(&options)
     }
 
@@ -152,6 +155,7 @@ impl Bench {
             .expect("the program starts");
         Running {
             child,
+            begin: Instant::now(),
             directory,
             _hold: hold,
         }
@@ -213,12 +217,14 @@ impl Running {
     /// When there is none.
     pub fn wait(mut self) -> Done {
         let ended = poll_until(RUN_LIMIT, || self.child.try_wait().transpose());
+        let took = self.begin.elapsed();
         let (stdout, stderr) = (self.text("stdout"), self.text("stderr"));
         let status: io::Result<_> = ended.unwrap_or_else(|| panic!("it does not end:\n{stderr}"));
         let code = status.expect("it is ours").code();
         let directory = std::mem::replace(&mut self.directory, TempDir::new().expect("a folder"));
         Done {
             code,
+            took,
             stdout,
             stderr,
             directory,

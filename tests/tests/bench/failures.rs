@@ -2,9 +2,9 @@
 //! from a result; what had been measured until then is not thrown away.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use shardcast_tests::bench::Bench;
+use shardcast_tests::bench::{Bench, Done};
 use shardcast_tests::daemon::Daemon;
 use shardcast_tests::port::free_tcp_port;
 
@@ -28,9 +28,14 @@ fn publishing(address: impl std::fmt::Display) -> Bench {
 }
 
 fn assert_fails_at_once(bench: Bench, words: &[&str]) {
-    let begin = Instant::now();
-    bench.run().assert_failed(1, words);
-    assert!(begin.elapsed() < AT_ONCE, "{:?}", begin.elapsed());
+    let done = bench.run();
+    done.assert_failed(1, words);
+    assert!(done.took < AT_ONCE, "{done}");
+}
+
+/// By its exit status, which also says when the machine was too busy for a result of any length.
+fn is_interrupted(done: &Done) -> bool {
+    matches!(done.code, Some(1 | 3))
 }
 
 #[test]
@@ -148,6 +153,7 @@ fn options_that_make_no_sense_are_refused() {
         ("--against floor --find-limit --turns 2", "--find-limit"),
         ("--target rtsp://127.0.0.1/cam --pid 4294967295", "--pid"),
         ("--json=run --plot run", "--plot"),
+        ("--compare-pid 1", "--compare"),
         ("--load-cpus 9999", "--load-cpus"),
         ("--load-cpus 1-", "--load-cpus"),
         ("--server-cpus x", "--server-cpus"),
@@ -170,11 +176,10 @@ fn a_run_that_is_interrupted_prints_what_it_has() {
         let bench = Bench::with("--json --readers 5").brief_for("120s");
         let mut running = bench.start();
         running.wait_said("measured");
-        let begin = Instant::now();
         running.signal(signal);
         let done = running.wait();
-        assert!(begin.elapsed() < AT_ONCE, "{done}");
-        assert_eq!(done.code, Some(1), "{signal}\n{done}");
+        assert!(done.took < AT_ONCE, "{done}");
+        assert!(is_interrupted(&done), "{signal}\n{done}");
         let partial = done.figures();
         assert_eq!(partial.at("/is_partial").as_bool(), Some(true));
         assert_eq!(partial.number("/run/readers/sampled/lost"), 0.0);
@@ -189,7 +194,7 @@ fn a_search_and_a_comparison_that_are_interrupted_print_what_they_have() {
         running.wait_said("measured");
         running.signal("INT");
         let done = running.wait();
-        assert_eq!(done.code, Some(1), "{options}\n{done}");
+        assert!(is_interrupted(&done), "{options}\n{done}");
         assert_eq!(done.figures().at("/is_partial").as_bool(), Some(true));
     }
 }

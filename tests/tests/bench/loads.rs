@@ -145,7 +145,9 @@ fn somebody_elses_stream_is_read() {
     let daemon = Daemon::start("paths:\n  all_others:\n").unwrap();
     let address = daemon.address();
     let url = format!("--target rtsp://{address}/cam");
-    let mut publishing = Bench::with(&format!("{url} --readers 1 --duration 60s")).start();
+    let mut publishing = Bench::with(&format!("{url} --readers 1"))
+        .brief_for("60s")
+        .start();
     publishing.wait_said("measured");
     let run = Bench::with(&format!("--json {url} --no-publish --readers 5"))
         .brief()

@@ -57,6 +57,16 @@ fn a_search_ends_at_the_readers_that_it_may_try() {
 }
 
 #[test]
+fn the_limit_of_the_bare_relay_is_searched_beside_that_of_the_server() {
+    let bench = Bench::with("--json --find-limit --against floor --readers 2 --max-readers 4");
+    let found = bench.brief().run().good();
+    assert_eq!(found.at("/kind").as_str(), Some("limit_comparison"));
+    for side in ["ours", "theirs"] {
+        assert!(!found.at(&format!("/{side}")).is_null());
+    }
+}
+
+#[test]
 fn a_search_finds_nothing_where_nothing_is_good_enough() {
     let bench = Bench::with("--json --find-limit --readers 2 --max-readers 2 --max-p99 1ns");
     let done = bench.brief().run();
