@@ -94,7 +94,7 @@ pub struct Options {
     #[arg(long, value_parser = parse_duration, help_heading = "Load")]
     pub gap: Option<Duration>,
 
-    /// Time in which the readers join [default: a second for every 1000]
+    /// Time in which the readers join [default: a second for every 1000; for every 2000 in a trial of --find-limit]
     #[arg(long, value_parser = parse_duration, help_heading = "Course")]
     pub ramp: Option<Duration>,
     /// After that, time before anything counts [default: 2s, or a little more than from one key frame to the next]

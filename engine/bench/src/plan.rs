@@ -13,8 +13,9 @@ use crate::target::Target;
 
 /// Readers where nothing else is asked for.
 const READERS: usize = 100;
-/// Readers that join in a second of the ramp.
+/// Readers that join in a second of the ramp, and in one of a trial of a search.
 const JOINS_PER_SECOND: f64 = 1000.0;
+const TRIAL_JOINS_PER_SECOND: f64 = 2000.0;
 /// Readers that are looked at: one in so many, within these bounds. Each wakes its thread for every frame, and costs about
 /// fifteen times as much as one that is only counted: of 1000, 50 would cost nearly as much as all the others.
 const SAMPLED_ONE_IN: usize = 50;
@@ -86,9 +87,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The load with so many readers instead.
+    /// The load of a trial with so many readers.
     pub(crate) fn load_of(&self, options: &Options, readers: usize) -> Load {
-        let usual = ramp_of(readers);
+        let usual = ramp_of(readers, TRIAL_JOINS_PER_SECOND);
         Load {
             readers,
             sampled: options
@@ -295,8 +296,8 @@ fn sampled_of(readers: usize) -> usize {
     (readers / SAMPLED_ONE_IN).clamp(SAMPLED_MIN, SAMPLED_MAX)
 }
 
-fn ramp_of(readers: usize) -> Duration {
-    Duration::from_secs_f64(readers as f64 / JOINS_PER_SECOND)
+fn ramp_of(readers: usize, joins_per_second: f64) -> Duration {
+    Duration::from_secs_f64(readers as f64 / joins_per_second)
 }
 
 /// From one key frame to the next, where it is known.
@@ -320,7 +321,9 @@ fn course(options: &Options, readers: usize, source: &SourceShape) -> Result<Cou
     }
     let warm_up = (key_interval(source) + WARM_UP_SPARE).max(WARM_UP_MIN);
     Ok(Course {
-        ramp: options.ramp.unwrap_or_else(|| ramp_of(readers)),
+        ramp: options
+            .ramp
+            .unwrap_or_else(|| ramp_of(readers, JOINS_PER_SECOND)),
         warm_up: options.warm_up.unwrap_or(warm_up),
         duration,
     })
