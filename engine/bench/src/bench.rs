@@ -13,6 +13,7 @@ use crate::run::{Interrupt, Trial};
 use crate::shape::Load;
 use crate::stream::Source;
 use crate::subject::Subject;
+use crate::target::Target;
 
 /// Measures as the options say, and writes the report; the exit status of the process.
 ///
@@ -53,6 +54,27 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
         Outcome::Limits(limits) => limits.take_failure(),
     };
     failure.map_or(Ok(status), Err)
+}
+
+/// Runs a load on a server that runs already, once, on these CPUs: for programs that compare servers in ways of their own.
+///
+/// # Errors
+/// When it cannot be measured to the end.
+pub fn measure(
+    target: Target,
+    process: Option<u32>,
+    load: &Load,
+    cpus: &[usize],
+) -> Result<Measured, BenchError> {
+    let subject = Subject::Running { target, process };
+    let trial = Trial {
+        subject: &subject,
+        load,
+        cpus,
+        interrupt: &Interrupt::default(),
+    };
+    let ended = trial.run(&Progress::quiet())?;
+    ended.error.map_or(Ok(ended.measured), Err)
 }
 
 struct Bench<'a> {

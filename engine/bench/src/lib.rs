@@ -34,7 +34,7 @@ mod subject;
 pub mod target;
 pub mod validity;
 
-pub use bench::run;
+pub use bench::{measure, run};
 pub use error::BenchError;
 pub use options::Options;
 pub use run::Interrupt;

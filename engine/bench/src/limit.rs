@@ -296,7 +296,7 @@ impl Try {
         };
         let is_near = p99.is_some_and(|p99| is_near_p99(criteria, p99))
             || loss_percent.is_some_and(|percent| is_near_loss(criteria, percent));
-        // What was on its way when what counts began or ended looks so too.
+        // A key frame that was under way when what counts began or ended looks so too.
         let is_short = loss_percent == Some(0.0) && measured.all.short > 0;
         Self {
             playing: measured.all.readers,

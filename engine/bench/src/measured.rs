@@ -71,8 +71,7 @@ pub struct All {
     pub bytes: u64,
     /// Packets times readers: counted where packets are looked at, by their mean size elsewhere.
     pub deliveries: f64,
-    /// Readers that were only counted, and have less than 98 % of the bytes that looked-at readers of their path have, by more
-    /// than a key frame.
+    /// Readers that were only counted, and have less than 98 % of the bytes that looked-at readers of their path have.
     pub short: usize,
     /// Joins that the server refused.
     pub refused: usize,

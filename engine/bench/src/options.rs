@@ -43,6 +43,14 @@ pub struct Options {
     /// CPUs of the load [default: those that the server does not have; with --target, all]
     #[arg(long, value_name = "LIST", help_heading = "Server")]
     pub load_cpus: Option<String>,
+    /// A file with a user in each line, USER:PASSWORD, as whom readers log in, one after the other
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "target",
+        help_heading = "Server"
+    )]
+    pub users: Option<PathBuf>,
 
     /// Readers, of all paths together [default: 100]
     #[arg(long, conflicts_with = "readers_per_path", help_heading = "Load")]
@@ -94,7 +102,7 @@ pub struct Options {
     #[arg(long, value_parser = parse_duration, help_heading = "Load")]
     pub gap: Option<Duration>,
 
-    /// Time in which the readers join [default: a second for every 1000; for every 2000 in a trial of --find-limit]
+    /// Time in which the readers join [default: a second for every 1000]
     #[arg(long, value_parser = parse_duration, help_heading = "Course")]
     pub ramp: Option<Duration>,
     /// After that, time before anything counts [default: 2s, or a little more than from one key frame to the next]

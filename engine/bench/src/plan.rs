@@ -9,13 +9,12 @@ use crate::cpus::Cpus;
 use crate::options::{Options, TransportOption, Yardstick};
 use crate::shape::{Course, Flapping, Load, Misbehaving, SourceShape, Storm, Synthetic, Transport};
 use crate::subject::{Role, Subject};
-use crate::target::Target;
+use crate::target::{Credentials, Target};
 
 /// Readers where nothing else is asked for.
 const READERS: usize = 100;
-/// Readers that join in a second of the ramp, and in one of a trial of a search.
+/// Readers that join in a second of the ramp.
 const JOINS_PER_SECOND: f64 = 1000.0;
-const TRIAL_JOINS_PER_SECOND: f64 = 2000.0;
 /// Readers that are looked at: one in so many, within these bounds. Each wakes its thread for every frame, and costs about
 /// fifteen times as much as one that is only counted: of 1000, 50 would cost nearly as much as all the others.
 const SAMPLED_ONE_IN: usize = 50;
@@ -63,7 +62,13 @@ impl Plan {
         let cpus = Cpus::divide(server, own, starts_any)?;
         let subject = match &options.target {
             None => started(Role::Server, settings(&options.set)?, &cpus),
-            Some(url) => running(["target", "pid"], url, options.pid, load.paths)?,
+            Some(url) => {
+                let running = running(["target", "pid"], url, options.pid, load.paths)?;
+                match &options.users {
+                    Some(file) => running.with_users(Credentials::read("users", file)?),
+                    None => running,
+                }
+            }
         };
         let other = match (options.against, &options.compare) {
             (Some(Yardstick::Floor), _) => Some(started(Role::FloorEpoll, Vec::new(), &cpus)),
@@ -87,9 +92,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The load of a trial with so many readers.
+    /// The load with so many readers instead.
     pub(crate) fn load_of(&self, options: &Options, readers: usize) -> Load {
-        let usual = ramp_of(readers, TRIAL_JOINS_PER_SECOND);
+        let usual = ramp_of(readers);
         Load {
             readers,
             sampled: options
@@ -296,8 +301,8 @@ fn sampled_of(readers: usize) -> usize {
     (readers / SAMPLED_ONE_IN).clamp(SAMPLED_MIN, SAMPLED_MAX)
 }
 
-fn ramp_of(readers: usize, joins_per_second: f64) -> Duration {
-    Duration::from_secs_f64(readers as f64 / joins_per_second)
+fn ramp_of(readers: usize) -> Duration {
+    Duration::from_secs_f64(readers as f64 / JOINS_PER_SECOND)
 }
 
 /// From one key frame to the next, where it is known.
@@ -321,9 +326,7 @@ fn course(options: &Options, readers: usize, source: &SourceShape) -> Result<Cou
     }
     let warm_up = (key_interval(source) + WARM_UP_SPARE).max(WARM_UP_MIN);
     Ok(Course {
-        ramp: options
-            .ramp
-            .unwrap_or_else(|| ramp_of(readers, JOINS_PER_SECOND)),
+        ramp: options.ramp.unwrap_or_else(|| ramp_of(readers)),
         warm_up: options.warm_up.unwrap_or(warm_up),
         duration,
     })

@@ -4,9 +4,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A key frame is so many times as large as a frame is on average.
-const KEY_FRAME_FACTOR: f64 = 8.0;
-
 /// How packets travel between us and the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
@@ -81,14 +78,6 @@ pub struct Synthetic {
     pub packet_bytes: usize,
     /// Whether there is AAC audio beside it.
     pub has_audio: bool,
-}
-
-impl Synthetic {
-    /// Bytes of a key frame: it is so many times as large as a frame is on average.
-    pub(crate) fn key_frame_bytes(&self) -> f64 {
-        let mean = self.bits_per_second / 8.0 / self.frames_per_second;
-        mean * KEY_FRAME_FACTOR.min(self.gop_frames as f64)
-    }
 }
 
 /// Readers that join while the others are measured.

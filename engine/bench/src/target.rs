@@ -1,6 +1,7 @@
 //! Where a server is, and what its paths are called.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 
 use shardcast_protocol::rtsp::RtspUrl;
 use shardcast_protocol::rtsp::auth::Login;
@@ -16,8 +17,10 @@ pub struct Target {
     pub url: String,
     /// How many paths there are.
     pub paths: usize,
-    /// Who we are.
+    /// Who publishes, and who reads where there are no users for that.
     pub credentials: Option<Credentials>,
+    /// As whom readers log in, one after the other.
+    pub users: Vec<Credentials>,
 }
 
 /// A user and the password.
@@ -59,7 +62,16 @@ impl Target {
             url: url.to_base().trim_end_matches('/').to_owned(),
             paths,
             credentials: Credentials::of(text),
+            users: Vec::new(),
         })
+    }
+
+    /// As whom this reader logs in.
+    #[must_use]
+    pub fn credentials_of(&self, reader: usize) -> Option<&Credentials> {
+        let place = reader.checked_rem(self.users.len());
+        let user = place.and_then(|place| self.users.get(place));
+        user.or(self.credentials.as_ref())
     }
 
     /// Whether both are one path of one server, however their URLs are written.
@@ -80,6 +92,30 @@ impl Target {
 }
 
 impl Credentials {
+    /// Those that a file has, one in each line: user, colon, password. Empty lines and those that begin with `#` have none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a line has no colon.
+    pub fn read(option: &'static str, file: &Path) -> Result<Vec<Self>, BenchError> {
+        let wrong = |reason: String| BenchError::Option {
+            option,
+            reason: format!("{}: {reason}", file.display()),
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let lines = text.lines().enumerate();
+        let lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+        let users = lines.map(|(number, line)| {
+            let split = line.split_once(':');
+            let (user, pass) =
+                split.ok_or_else(|| wrong(format!("line {} is not USER:PASSWORD", number + 1)))?;
+            Ok(Self {
+                user: user.to_owned(),
+                pass: pass.to_owned(),
+            })
+        });
+        users.collect()
+    }
+
     /// Those in a URL, percent-decoded.
     fn of(url: &str) -> Option<Self> {
         let Login { user, pass, .. } = Login::of_url(url, "")?;

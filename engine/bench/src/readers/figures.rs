@@ -9,8 +9,7 @@ use super::window::{ThreadFigures, Throughout};
 use crate::measured::{All, Sampled, nanos_histogram};
 use crate::stream::TallyCounts;
 
-/// Whoever has a smaller part than this of what those of the same path have is short, if more than a key frame is missing:
-/// one may have been on its way when what counts began or ended, and is no loss but latency.
+/// Whoever has a smaller part than this of what those of the same path have is short.
 const SHORT_PART: f64 = 0.98;
 
 /// What all readers have seen.
@@ -29,8 +28,8 @@ pub(crate) struct ReaderFigures {
 }
 
 impl ReaderFigures {
-    /// Takes the threads' figures together, of readers of a stream with such key frames.
-    pub(super) fn of(threads: &[ThreadFigures], key_frame_bytes: f64) -> Self {
+    /// Takes the threads' figures together.
+    pub(super) fn of(threads: &[ThreadFigures]) -> Self {
         let mut latency = nanos_histogram();
         let mut joins = nanos_histogram();
         for thread in threads {
@@ -40,7 +39,7 @@ impl ReaderFigures {
         let shares = threads.iter().map(|thread| thread.busiest_share);
         Self {
             sampled: sampled(threads, latency),
-            all: all(threads, key_frame_bytes),
+            all: all(threads),
             joins,
             readers_cpu: threads.iter().map(|thread| thread.cpu).sum(),
             busiest_share: shares.fold(0.0, f64::max),
@@ -64,14 +63,14 @@ fn sampled(threads: &[ThreadFigures], latency: Histogram<u64>) -> Sampled {
     }
 }
 
-fn all(threads: &[ThreadFigures], key_frame_bytes: f64) -> All {
+fn all(threads: &[ThreadFigures]) -> All {
     let sum = |of: fn(&ThreadFigures) -> usize| threads.iter().map(of).sum();
     let throughout = threads.iter().flat_map(|thread| &thread.throughout);
     All {
         readers: sum(|thread| thread.playing),
         bytes: threads.iter().map(|thread| thread.counts.bytes).sum(),
         deliveries: deliveries(threads),
-        short: short(throughout.copied(), key_frame_bytes),
+        short: short(throughout.copied()),
         refused: sum(|thread| thread.counts.refused),
         failed: sum(|thread| thread.counts.failed),
         closed: sum(|thread| thread.counts.closed),
@@ -95,7 +94,7 @@ fn deliveries(threads: &[ThreadFigures]) -> f64 {
 
 /// How many of those that are only counted lack something, by the median of those of the same path that are looked at, or
 /// where there is none, of all.
-fn short(throughout: impl Iterator<Item = Throughout>, key_frame_bytes: f64) -> usize {
+fn short(throughout: impl Iterator<Item = Throughout>) -> usize {
     let mut paths: BTreeMap<usize, (Vec<u64>, Vec<u64>)> = BTreeMap::new();
     for reader in throughout {
         let (counted, looked_at) = paths.entry(reader.path).or_default();
@@ -108,7 +107,7 @@ fn short(throughout: impl Iterator<Item = Throughout>, key_frame_bytes: f64) -> 
     }
     let short = paths.into_values().map(|(mut counted, mut looked_at)| {
         let whole = median(&mut looked_at).or_else(|| median(&mut counted));
-        let least = whole.unwrap_or(0) as f64 * SHORT_PART - key_frame_bytes;
+        let least = whole.unwrap_or(0) as f64 * SHORT_PART;
         counted
             .iter()
             .filter(|bytes| (**bytes as f64) < least)
@@ -142,19 +141,14 @@ mod tests {
         let counted = readers(0, false, &[1000, 981, 979, 500]);
         let looked_at = readers(0, true, &[1000, 1000, 10]);
         let all = [counted, looked_at].concat();
-        assert_eq!(short(all.iter().copied(), 0.0), 2);
-        assert_eq!(
-            short(all.into_iter(), 100.0),
-            1,
-            "a key frame is on its way"
-        );
+        assert_eq!(short(all.into_iter()), 2);
     }
 
     #[test]
     fn paths_are_judged_by_themselves_and_without_looked_at_readers_by_all() {
         let one = readers(0, false, &[1000, 1000, 900]);
         let other = readers(1, false, &[100, 100, 100]);
-        assert_eq!(short([one, other].concat().into_iter(), 0.0), 1);
-        assert_eq!(short(std::iter::empty(), 0.0), 0);
+        assert_eq!(short([one, other].concat().into_iter()), 1);
+        assert_eq!(short(std::iter::empty()), 0);
     }
 }

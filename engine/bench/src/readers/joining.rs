@@ -118,7 +118,7 @@ pub(super) async fn join(worker: &Worker, seat: Seat) -> Result<Joined, Dialogue
 
 async fn converse(worker: &Worker, seat: Seat, begin: Instant) -> Result<Joined, DialogueError> {
     let target = &worker.target;
-    let (address, who) = (target.address, target.credentials.as_ref());
+    let (address, who) = (target.address, target.credentials_of(seat.number));
     let mut dialogue = Dialogue::connect(address, who, &worker.ending).await?;
     prepare(&dialogue, seat)?;
     let description = dialogue.describe(&target.path_url(seat.path)).await?;

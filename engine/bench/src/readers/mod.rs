@@ -31,7 +31,7 @@ use shardcast_platform::{Driver, block_on};
 pub(crate) use figures::ReaderFigures;
 
 use crate::BenchError;
-use crate::shape::{Load, SourceShape};
+use crate::shape::Load;
 use crate::stage::{SharedStage, Tick};
 use crate::target::Target;
 use roster::{Part, Seat, seats};
@@ -50,8 +50,6 @@ pub(crate) struct Readers {
     /// Each ends with its figures; with none, it has said why.
     threads: Vec<JoinHandle<Option<ThreadFigures>>>,
     shared: Arc<Shared>,
-    /// Of the stream that they read; 0 where it is not known.
-    key_frame_bytes: f64,
 }
 
 impl Readers {
@@ -82,15 +80,7 @@ impl Readers {
             let thread = std::thread::Builder::new().name(name).spawn(body);
             threads.push(thread.map_err(BenchError::io("cannot start a thread of readers"))?);
         }
-        let key_frame_bytes = match &load.source {
-            SourceShape::Synthetic(shape) => shape.key_frame_bytes(),
-            SourceShape::File(_) | SourceShape::Nothing => 0.0,
-        };
-        Ok(Self {
-            threads,
-            shared,
-            key_frame_bytes,
-        })
+        Ok(Self { threads, shared })
     }
 
     /// Well-behaved readers that play now.
@@ -118,7 +108,7 @@ impl Readers {
         let figures: Option<Vec<_>> = ended.into_iter().collect();
         let why = || self.shared.take_error();
         let figures = figures.ok_or_else(|| why().unwrap_or(BenchError::Panicked(THREADS)))?;
-        Ok(ReaderFigures::of(&figures, self.key_frame_bytes))
+        Ok(ReaderFigures::of(&figures))
     }
 }
 

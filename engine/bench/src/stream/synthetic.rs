@@ -26,6 +26,9 @@ pub(super) const PACKET_BYTES_MAX: usize = u16::MAX as usize;
 /// depacketisers of other servers took at their strictest (mediacommon, up to 2023; 25 since).
 const SLICES_MAX: usize = 16;
 
+/// A key frame is so many times as large as a frame is on average.
+const KEY_FRAME_FACTOR: f64 = 8.0;
+
 const VIDEO_TRACK: usize = 0;
 const AUDIO_TRACK: usize = 1;
 const VIDEO_PAYLOAD_TYPE: u8 = 96;
@@ -266,7 +269,7 @@ impl Pace {
         let mean = shape.bits_per_second / 8.0 / shape.frames_per_second;
         let gop_frames = shape.gop_frames as f64;
         // What a key frame takes, the frames after it give back.
-        let key_bytes = shape.key_frame_bytes();
+        let key_bytes = mean * KEY_FRAME_FACTOR.min(gop_frames);
         Self {
             packet_bytes: shape.packet_bytes,
             key_bytes,

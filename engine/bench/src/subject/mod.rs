@@ -7,7 +7,7 @@ mod role;
 use shardcast_platform::{ProcessUsage, usage_of};
 
 use crate::BenchError;
-use crate::target::Target;
+use crate::target::{Credentials, Target};
 use child::Child;
 
 pub use child::ROLE_COMMAND;
@@ -45,6 +45,20 @@ pub(crate) struct RunningSubject {
 }
 
 impl Subject {
+    /// The same, read by these users where it runs already.
+    pub(crate) fn with_users(self, users: Vec<Credentials>) -> Self {
+        match self {
+            Self::Running {
+                mut target,
+                process,
+            } => {
+                target.users = users;
+                Self::Running { target, process }
+            }
+            started => started,
+        }
+    }
+
     /// What a report calls it.
     pub(crate) fn name(&self) -> String {
         match self {

@@ -78,6 +78,7 @@ impl Run {
             url: format!("rtsp://{address}/x"),
             paths: load.paths,
             credentials: None,
+            users: Vec::new(),
         };
         let stage = Arc::new(SharedStage::default());
         let (sender, ticks) = mpsc::channel();
