@@ -134,6 +134,12 @@ impl Cpus {
         server
     }
 
+    /// The CPUs of publishers and readers.
+    #[must_use]
+    pub fn load(self) -> [usize; 1] {
+        [self.readers]
+    }
+
     /// Starts a process on the server's CPU, which it inherits from this thread, and leaves this thread on the readers'.
     ///
     /// # Errors

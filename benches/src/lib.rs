@@ -69,6 +69,9 @@ pub enum BenchError {
     /// The range of a histogram.
     #[error("latencies: {0}")]
     Latency(#[from] hdrhistogram::CreationError),
+    /// The load generator.
+    #[error("{0}")]
+    Load(#[from] shardcast_bench::BenchError),
     /// A thread of the benchmark has ended by a panic.
     #[error("the publisher's thread has panicked")]
     Panicked,

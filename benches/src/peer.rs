@@ -2,14 +2,13 @@
 //! package's own client state machine.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 use shardcast_protocol::rtsp::client::{ClientEvent, ClientSession, Offer, TrackControl};
 use shardcast_protocol::rtsp::{Limits, MessageReader, Parsed, PortPair, RtspUrl};
 use shardcast_protocol::sdp;
-use socket2::{Domain, Socket, Type};
 
 use crate::BenchError;
 use crate::synthetic::{CONTROL, SDP};
@@ -27,20 +26,11 @@ struct Talk {
     reader: MessageReader,
     input: Vec<u8>,
     during: &'static str,
-    /// Sent along with each request.
-    authorization: Option<String>,
 }
 
 impl Talk {
     fn open(address: SocketAddr, during: &'static str, offer: Offer) -> Result<Self, BenchError> {
-        Self::over(
-            TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?,
-            during,
-            offer,
-        )
-    }
-
-    fn over(stream: TcpStream, during: &'static str, offer: Offer) -> Result<Self, BenchError> {
+        let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
@@ -50,7 +40,6 @@ impl Talk {
             reader: MessageReader::new(Limits::default()),
             input: Vec::new(),
             during,
-            authorization: None,
         })
     }
 
@@ -58,7 +47,7 @@ impl Talk {
     fn next_event(&mut self) -> Result<ClientEvent, BenchError> {
         loop {
             while let Some(message) = self.client.poll_output() {
-                self.stream.write_all(&self.authorized(&message))?;
+                self.stream.write_all(&message)?;
             }
             match self.reader.poll(&self.input)? {
                 Parsed::Response { response, consumed } => {
@@ -75,17 +64,6 @@ impl Talk {
                 Parsed::Incomplete { .. } => self.read_more()?,
             }
         }
-    }
-
-    /// The message with who sends it, behind its first line.
-    fn authorized(&self, message: &[u8]) -> Vec<u8> {
-        let mut bytes = message.to_vec();
-        let first = message.windows(2).position(|pair| pair == b"\r\n");
-        if let (Some(authorization), Some(end)) = (&self.authorization, first) {
-            let header = format!("\r\nAuthorization: {authorization}");
-            bytes.splice(end..end, header.into_bytes());
-        }
-        bytes
     }
 
     fn read_more(&mut self) -> Result<(), BenchError> {
@@ -125,25 +103,6 @@ pub fn play(address: SocketAddr, url: &str) -> Result<(TcpStream, Vec<u8>), Benc
 /// As [`play`].
 pub fn play_to(address: SocketAddr, url: &str, ports: PortPair) -> Result<TcpStream, BenchError> {
     let (connection, _) = play_by(address, url, Offer::Udp(vec![ports]))?;
-    Ok(connection)
-}
-
-/// As [`play`], from this address of ours, and with this `Authorization`.
-///
-/// # Errors
-/// As [`play`].
-pub fn play_as(
-    address: SocketAddr,
-    url: &str,
-    from: IpAddr,
-    authorization: String,
-) -> Result<TcpStream, BenchError> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.bind(&SocketAddr::new(from, 0).into())?;
-    socket.connect_timeout(&address.into(), ANSWER_TIMEOUT)?;
-    let mut talk = Talk::over(socket.into(), "a reader", Offer::Tcp)?;
-    talk.authorization = Some(authorization);
-    let (connection, _) = play_on(talk, url)?;
     Ok(connection)
 }
 

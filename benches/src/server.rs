@@ -63,7 +63,7 @@ pub struct ServerOptions {
     pub gather_readers: Option<usize>,
     /// `rtspTransports`: TCP is always among them, for publishers.
     pub transport: Transport,
-    /// With any, who comes from another address than 127.0.0.1 has to be one of them.
+    /// With any, who comes has to be one of them.
     pub users: Vec<HashedUser>,
     /// Other keys; they go before those above.
     pub settings: Settings,
@@ -158,6 +158,12 @@ impl ServerProcess {
         self.address
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The CPU time that it has had so far.
     ///
     /// # Errors
@@ -223,20 +229,19 @@ fn configure(command: &mut Command, options: &ServerOptions) -> Result<(), Bench
     Ok(())
 }
 
-/// By default the first user is everybody, and the second is for this machine's tools.
+/// By default the first user is everybody, here nobody that comes; and the second is for this machine's tools.
 fn configure_users(command: &mut Command, users: &[HashedUser]) {
     if !users.is_empty() {
-        command.env(
-            "MTX_AUTHINTERNALUSERS_0_IPS",
-            Ipv4Addr::LOCALHOST.to_string(),
-        );
+        let nobody = Ipv4Addr::new(192, 0, 2, 1);
+        command.env("MTX_AUTHINTERNALUSERS_0_IPS", nobody.to_string());
     }
     for (number, user) in users.iter().enumerate() {
         let key = format!("MTX_AUTHINTERNALUSERS_{}", number + 2);
         command
             .env(format!("{key}_USER"), &user.name)
             .env(format!("{key}_PASS"), &user.hash)
-            .env(format!("{key}_PERMISSIONS_0_ACTION"), "read");
+            .env(format!("{key}_PERMISSIONS_0_ACTION"), "publish")
+            .env(format!("{key}_PERMISSIONS_1_ACTION"), "read");
     }
 }
 
