@@ -339,7 +339,8 @@ impl Try {
 /// Why a trial is above the limit, if it is, in words.
 ///
 /// That packets left late is our fault only as far as it explains the latency: a server that does not keep up holds its
-/// publisher up as well, once the buffers between them are full, and what those hold is latency beyond that lateness.
+/// publisher up as well, once the buffers between them are full, and what those hold is latency beyond that lateness. Where
+/// latency is within its bound all the same, it is so beside a lateness that it contains, and nobody is to blame.
 fn reason_above(criteria: &Criteria, measured: &Measured) -> Option<(Bound, String)> {
     let reasons = &measured.validity.reasons;
     let is_late = |reason: &&Invalid| matches!(reason, Invalid::LatePublishing { .. });
@@ -357,7 +358,13 @@ fn reason_above(criteria: &Criteria, measured: &Measured) -> Option<(Bound, Stri
         let bound = words::duration(criteria.max_p99);
         is_over.then(|| (Bound::P99, format!("p99 is above {bound}")))
     };
-    let own = || late.map(|reason| (Bound::Generator, reason.to_string()));
+    let own = || {
+        let is_within = measured
+            .latency(0.99)
+            .is_some_and(|p99| p99 <= criteria.max_p99);
+        let late = late.filter(|_| !is_within);
+        late.map(|reason| (Bound::Generator, reason.to_string()))
+    };
     missing.or_else(lost).or_else(slow).or_else(own)
 }
 
@@ -633,6 +640,7 @@ pub(crate) mod tests {
         };
         assert_eq!(late(1, 2000, 2600), Verdict::Above(Bound::P99));
         assert_eq!(late(1, 150, 170), Verdict::Above(Bound::Generator));
+        assert_eq!(late(1, 10, 50), Verdict::Within);
     }
 
     #[test]
