@@ -2,7 +2,7 @@
 //! how long a join takes.
 //!
 //! The server and its hashes have one CPU, the load another. Everybody logs in as one of the users; those who join leave
-//! again with their first packet, so that no more readers are served than without them.
+//! again once they play, so that no more readers are served than without them.
 
 use std::time::Duration;
 

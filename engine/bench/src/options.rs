@@ -130,7 +130,7 @@ pub struct Options {
     /// From the first of them to the last
     #[arg(long, value_parser = parse_duration, default_value = "5s", requires = "storm", help_heading = "Disturbance")]
     pub storm_within: Duration,
-    /// They stay; otherwise each leaves when it has its first packet
+    /// They stay; otherwise each leaves in order once it plays
     #[arg(long, requires = "storm", help_heading = "Disturbance")]
     pub storm_stays: bool,
     /// Readers, beside the others, that stop reading once they play

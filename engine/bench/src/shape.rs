@@ -87,7 +87,8 @@ pub struct Storm {
     pub joins: usize,
     /// From the first to the last.
     pub within: Duration,
-    /// Whether they stay to the end. Otherwise each leaves, in order, when it has its first packet.
+    /// Whether they stay to the end. Otherwise each leaves, in order, once it plays: waiting for a
+    /// packet, all of a group of pictures would leave at its end together.
     pub stays: bool,
 }
 

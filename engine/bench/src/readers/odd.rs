@@ -11,7 +11,6 @@ use super::joining::{Joined, RETRY_INTERVAL, join};
 use super::keeper::Keeper;
 use super::roster::Seat;
 use super::worker::Worker;
-use crate::dialogue::DialogueError;
 
 /// How often those that crawl, or are about to vanish, read.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
@@ -20,29 +19,19 @@ const STAY_MEAN: Duration = Duration::from_secs(2);
 /// How long it stays at most.
 const STAY_MAX: Duration = Duration::from_secs(20);
 
-/// Joins while the others are measured. It stays, or leaves in order when it has its first packet.
+/// Joins while the others are measured. It stays, or leaves in order once it plays.
 pub(super) async fn storm(worker: Rc<Worker>, seat: Seat) {
     let stays = worker.load.storm.is_some_and(|storm| storm.stays);
     match join(&worker, seat).await {
         Ok(joined) if stays => worker.count(seat, joined),
         Ok(joined) => {
-            let left = take_one(&worker, joined).await;
+            let left = joined.flow.into_dialogue(&worker.ending).leave().await;
             if left.is_err() && !worker.ending.is_cancelled() {
                 worker.tallied.borrow_mut().counts.closed += 1;
             }
         }
         Err(error) => worker.handle_failure(seat, error),
     }
-}
-
-/// Waits for the first packet, and leaves.
-async fn take_one(worker: &Worker, joined: Joined) -> Result<(), DialogueError> {
-    if let Some(ports) = joined.ports.first() {
-        ports.rtp.readable_or(&worker.ending).await?;
-    } else if joined.flow.rest.is_empty() {
-        joined.flow.stream.readable_or(&worker.ending).await?;
-    }
-    joined.flow.into_dialogue(&worker.ending).leave().await
 }
 
 /// Plays, and never reads.
