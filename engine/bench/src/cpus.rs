@@ -1,6 +1,8 @@
 //! Which CPUs the server has that is started here, and which the load: so that neither is measured with the other's work.
 
-use shardcast_platform::cpu_budget;
+use std::io;
+
+use shardcast_platform::{cpu_budget, run_on};
 
 use crate::BenchError;
 
@@ -36,6 +38,23 @@ impl Cpus {
             None => Vec::new(),
         };
         Ok(Self { server, load })
+    }
+}
+
+/// Keeps this thread, and the threads and processes that it starts, on these CPUs; none leave it where it is, as does a
+/// system that knows no such thing.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn settle_on(cpus: &[usize]) -> Result<(), BenchError> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    match run_on(cpus) {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(BenchError::io(format!(
+            "cannot run on CPUs {cpus:?}"
+        ))(error)),
+        _ => Ok(()),
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use shardcast_platform::{ProcessUsage, run_on, usage_of};
+use shardcast_platform::{ProcessUsage, usage_of};
 
 use crate::BenchError;
 use crate::clock::Clock;
+use crate::cpus::settle_on;
 use crate::measured::{Interval, Measured, OwnUse, Published, Usage, nanos_histogram, quantile_of};
 use crate::publishers::{PublisherFigures, Publishers, PublishersPlan};
 use crate::readers::{ReaderFigures, Readers};
@@ -71,7 +72,8 @@ impl Trial<'_> {
     /// When nothing could be measured.
     pub(crate) fn run(&self, progress: &Progress) -> Result<Ended, BenchError> {
         let subject = self.subject.run(self.load.paths)?;
-        self.settle()?;
+        // Threads that are started from here on run where this one does.
+        settle_on(self.cpus)?;
         let (stage, clock) = (Arc::new(SharedStage::default()), Clock::now());
         let (ticks, ticked) = mpsc::channel();
         let publishers = match self.load.source {
@@ -98,21 +100,6 @@ impl Trial<'_> {
         };
         let window = under_way.go();
         under_way.end(window, clock)
-    }
-
-    /// Threads that are started from here on run where this one does.
-    fn settle(&self) -> Result<(), BenchError> {
-        if self.cpus.is_empty() {
-            return Ok(());
-        }
-        match run_on(self.cpus) {
-            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => Err(BenchError::io(
-                format!("cannot run on CPUs {:?}", self.cpus),
-            )(
-                error
-            )),
-            _ => Ok(()),
-        }
     }
 }
 

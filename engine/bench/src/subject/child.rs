@@ -9,10 +9,9 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shardcast_platform::run_on;
-
 use super::role::Role;
 use crate::BenchError;
+use crate::cpus::settle_on;
 
 /// What stands before the address in the line of a listener, and behind it.
 pub(super) const LISTENER: [&str; 2] = ["listener opened on ", " (TCP)"];
@@ -47,9 +46,9 @@ impl Child {
     ) -> Result<Self, BenchError> {
         let mut command = command(role, settings, cpus)?;
         let here = shardcast_platform::cpu_budget().cpus;
-        place(cpus)?;
+        settle_on(cpus)?;
         let spawned = command.spawn();
-        place(&here)?;
+        settle_on(&here)?;
         let mut process = spawned.map_err(BenchError::io(format!("cannot start {role}")))?;
         let lines = Lines::default();
         let listening = wait_listening(&mut process, &lines);
@@ -85,15 +84,6 @@ impl Drop for Child {
         // It may have ended by itself; then there is nothing to kill.
         let _ended = self.process.kill();
         let _status = self.process.wait();
-    }
-}
-
-fn place(cpus: &[usize]) -> Result<(), BenchError> {
-    match run_on(cpus) {
-        Err(error) if error.kind() != std::io::ErrorKind::Unsupported => Err(BenchError::io(
-            format!("cannot run on CPUs {cpus:?}"),
-        )(error)),
-        _ => Ok(()),
     }
 }
 
