@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::access::AccessConfig;
+use crate::http::{API_KEYS, HttpConfig, METRICS_KEYS, PPROF_KEYS};
 use crate::paths::{PathConfig, Paths};
 use crate::settings::Settings;
 
@@ -26,6 +27,12 @@ pub struct Config {
     pub write_timeout: Duration,
     /// `authInternalUsers`: who may do what.
     pub access: AccessConfig,
+    /// The Control API.
+    pub api: HttpConfig,
+    /// The metrics.
+    pub metrics: HttpConfig,
+    /// The profiler.
+    pub pprof: HttpConfig,
     /// The RTSP server.
     pub rtsp: RtspConfig,
     /// Batches, wake slices and the kernel's share of a reader's queue.
@@ -230,6 +237,9 @@ impl Config {
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             access: AccessConfig::default(),
+            api: HttpConfig::on(":9997"),
+            metrics: HttpConfig::on(":9998"),
+            pprof: HttpConfig::on(":9999"),
             rtsp: RtspConfig::default(),
             fanout: FanoutConfig::default(),
             limits: LimitsConfig::default(),
@@ -245,6 +255,9 @@ impl Config {
         self.runtime.apply(settings);
         self.log.apply(settings);
         self.access.apply(settings);
+        self.api.apply(settings, &API_KEYS);
+        self.metrics.apply(settings, &METRICS_KEYS);
+        self.pprof.apply(settings, &PPROF_KEYS);
         self.rtsp.apply(settings);
         self.fanout.apply(settings);
         self.limits.apply(settings);

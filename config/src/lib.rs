@@ -22,6 +22,7 @@ mod config;
 mod credential;
 mod env;
 mod error;
+mod http;
 mod keys;
 mod kind;
 mod load;
@@ -46,6 +47,7 @@ pub use config::{
 };
 pub use credential::Credential;
 pub use error::{ConfigError, PROBLEMS_MAX, Problems};
+pub use http::HttpConfig;
 pub use load::{FILE_BYTES_MAX, Loaded, SEARCHED, environment, load, parse};
 pub use network::Network;
 pub use paths::{

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use shardcast_config::{Config, RtspConfig};
+use shardcast_config::{Config, HttpConfig, RtspConfig};
 use shardcast_platform::{Acceptor, BindError, BoundUdp, ListenAddress, UdpOptions};
 use shardcast_protocol::rtsp::PortPair;
 
+use crate::control::SiteKind;
 use crate::server::{Listener, ServerError};
 use crate::shard::DatagramSeed;
 
@@ -17,6 +18,7 @@ const PORT_PAIRS_TRIED_MAX: usize = 64;
 pub(crate) struct Opened {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) acceptors: Vec<Option<Acceptor>>,
+    pub(crate) sites: Vec<Vec<(SiteKind, Acceptor)>>,
     pub(crate) datagrams: Vec<Option<DatagramSeed>>,
     pub(crate) datagram_ports: Option<PortPair>,
 }
@@ -32,6 +34,15 @@ pub(crate) fn open_listeners(config: &Config, shards: usize) -> Result<Opened, S
         if config.rtsp.udp {
             open_datagrams(&config.rtsp, shards, &mut opened)?;
         }
+    }
+    opened.sites.resize_with(shards, Vec::new);
+    let sites = [
+        (SiteKind::Api, "apiAddress", &config.api),
+        (SiteKind::Metrics, "metricsAddress", &config.metrics),
+        (SiteKind::Pprof, "pprofAddress", &config.pprof),
+    ];
+    for (kind, key, site) in sites.into_iter().filter(|(_, _, site)| site.enabled) {
+        open_site(kind, key, site, &mut opened)?;
     }
     opened.acceptors.resize_with(shards, || None);
     opened.datagrams.resize_with(shards, || None);
@@ -51,6 +62,28 @@ fn open_rtsp(config: &RtspConfig, shards: usize, opened: &mut Opened) -> Result<
         note: bound.note,
     });
     opened.acceptors = bound.acceptors.into_iter().map(Some).collect();
+    Ok(())
+}
+
+fn open_site(
+    kind: SiteKind,
+    key: &'static str,
+    config: &HttpConfig,
+    opened: &mut Opened,
+) -> Result<(), ServerError> {
+    let address = address_of(key, &config.address)?;
+    let bound = shardcast_platform::bind(&address, opened.sites.len())
+        .map_err(|error| ServerError::Bind { key, error })?;
+    opened.listeners.push(Listener {
+        protocol: kind.name(),
+        transport: "HTTP",
+        configured: config.address.clone(),
+        address: bound.local_addr,
+        note: bound.note,
+    });
+    for (shard, acceptor) in opened.sites.iter_mut().zip(bound.acceptors) {
+        shard.push((kind, acceptor));
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod control;
 mod doors;
 mod drops;
 pub mod egress;

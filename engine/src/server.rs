@@ -12,17 +12,21 @@ use shardcast_platform::{
     Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddressError,
 };
 use shardcast_runtime::{
-    DoorSeat, Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle,
+    DoorSeat, DoorSender, Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle,
     ShardContext, ShardCount, ShardId, Stall, StartError, door,
 };
 
 use crate::admit::{Admission, HASHES_WAITING_MAX, HashedAnswer};
+use crate::control::{ControlState, Site, SiteKind};
 use crate::doors::open_listeners;
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::path::PathId;
-use crate::session::{ListenerSeed, listen};
+use crate::session::{HttpService, ListenerSeed, Service, listen};
 use crate::session_id::SessionId;
-use crate::shard::{Control, DatagramSeed, EngineMessages, Media, Return, ServerState, Shard};
+use crate::shard::{
+    Control, DatagramSeed, ERRANDS_WAITING_MAX, EngineMessages, Media, Return, ServerState, Shard,
+    ShardDoors,
+};
 use crate::snapshot::Snapshot;
 use crate::supervise::STAGES;
 
@@ -31,7 +35,7 @@ use crate::supervise::STAGES;
 pub struct Server {
     running: Running,
     state: Arc<ServerState>,
-    listeners: Vec<Listener>,
+    control: Arc<ControlState>,
 }
 
 /// An address that the server listens on.
@@ -133,38 +137,46 @@ impl Server {
         let hooks = hooks(&hooks_state, &events);
         let seeds = |plan: &Plan| {
             let opened = open_listeners(&handle.load(), plan.shards)?;
-            let (admission, doors) = open_admission(plan.shards)?;
+            let (admission, hashes) = open_admission(plan.shards)?;
+            let (errands, errand_seats) = doors_of(plan.shards, ERRANDS_WAITING_MAX)?;
             let state = Arc::new(ServerState::new(
                 handle.clone(),
                 admission,
-                plan.shards,
+                errands,
                 events.clone(),
                 opened.datagram_ports,
             ));
             let _set_once = hooks_state.set(state.clone());
-            made = Some((state.clone(), opened.listeners));
+            let control = ControlState::new(state.clone(), opened.listeners)
+                .map_err(|error| ServerError::Start(format!("control: {error}")))?;
+            let control = Arc::new(control);
+            made = Some((state.clone(), control.clone()));
             let seats = opened
                 .acceptors
                 .into_iter()
                 .zip(opened.datagrams)
-                .zip(doors);
-            let seed = |((acceptor, datagrams), hashes)| Seed {
+                .zip(opened.sites)
+                .zip(hashes.into_iter().zip(errand_seats));
+            let seed = |(((acceptor, datagrams), sites), (hashes, errands))| Seed {
                 state: state.clone(),
                 acceptor,
+                sites,
+                control: control.clone(),
                 datagrams,
-                hashes,
+                doors: ShardDoors { hashes, errands },
                 companion: companion.clone(),
             };
             Ok(seats.map(seed).collect())
         };
         let running = Runtime::start::<EngineNode, ServerError>(options, hooks, seeds)
             .map_err(server_error)?;
-        let (state, listeners) =
+        let (state, control) =
             made.ok_or_else(|| ServerError::Start("no shard was planned".into()))?;
+        control.set_runtime(running.handle());
         Ok(Self {
             running,
             state,
-            listeners,
+            control,
         })
     }
 
@@ -177,7 +189,7 @@ impl Server {
     /// What the server listens on.
     #[must_use]
     pub fn listeners(&self) -> &[Listener] {
-        &self.listeners
+        &self.control.listeners
     }
 
     /// All events from now on; `None` when there are too many listeners already.
@@ -189,7 +201,7 @@ impl Server {
     /// All counters.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.state, self.running.counters())
+        self.control.snapshot()
     }
 
     /// To shut down from another thread.
@@ -216,8 +228,10 @@ impl Server {
 struct Seed {
     state: Arc<ServerState>,
     acceptor: Option<Acceptor>,
+    sites: Vec<(SiteKind, Acceptor)>,
+    control: Arc<ControlState>,
     datagrams: Option<DatagramSeed>,
-    hashes: DoorSeat<HashedAnswer>,
+    doors: ShardDoors,
     companion: Option<Companion>,
 }
 
@@ -232,13 +246,29 @@ impl Node for EngineNode {
     type Seed = Seed;
 
     fn start(context: ShardContext<EngineMessages>, seed: Seed) -> Rc<Self> {
-        let shard = Shard::start(context, seed.state, seed.datagrams, seed.hashes);
+        let shard = Shard::start(context, seed.state, seed.datagrams, seed.doors);
         if let Some(companion) = seed.companion {
             companion(&shard);
         }
         let stop_accepting = Cancel::new();
         if let Some(acceptor) = seed.acceptor {
-            listen(&shard, ListenerSeed { acceptor }, stop_accepting.clone());
+            let service = Service::Rtsp;
+            listen(
+                &shard,
+                ListenerSeed { acceptor, service },
+                stop_accepting.clone(),
+            );
+        }
+        for (kind, acceptor) in seed.sites {
+            let service = Service::Http(HttpService {
+                site: Arc::new(Site::new(kind)),
+                state: seed.control.clone(),
+            });
+            listen(
+                &shard,
+                ListenerSeed { acceptor, service },
+                stop_accepting.clone(),
+            );
         }
         Rc::new(Self {
             shard,
@@ -268,10 +298,19 @@ impl Node for EngineNode {
 
 /// Admission, with the door of each shard to which its answers come.
 fn open_admission(shards: usize) -> Result<(Admission, Vec<DoorSeat<HashedAnswer>>), ServerError> {
-    let failed = |error: std::io::Error| ServerError::Start(format!("admission: {error}"));
-    let doors = (0..shards).map(|_| door(HASHES_WAITING_MAX).map_err(failed));
-    let (senders, seats) = doors.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let (senders, seats) = doors_of(shards, HASHES_WAITING_MAX)?;
+    let failed = |error| ServerError::Start(format!("admission: {error}"));
     Ok((Admission::start(senders).map_err(failed)?, seats))
+}
+
+/// The two ends of the shards' doors.
+type Doors<T> = (Vec<DoorSender<T>>, Vec<DoorSeat<T>>);
+
+/// A door into each shard.
+fn doors_of<T: Send>(shards: usize, most: usize) -> Result<Doors<T>, ServerError> {
+    let failed = |error| ServerError::Start(format!("a door into a shard: {error}"));
+    let doors = (0..shards).map(|_| door(most).map_err(failed));
+    Ok(doors.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
 }
 
 fn options_of(config: &Config) -> Options {

@@ -104,12 +104,13 @@ const UNSAFE_TESTS: [(&str, &str); 1] = [(
 
 /// The engine's rooms, lowest first: a room imports its own level and those below. `shard` ties the rooms together and
 /// stands below `session`, which is driven by it.
-const ROOMS: [&[&str]; 6] = [
+const ROOMS: [&[&str]; 7] = [
     &["path"],
     &["stream"],
     &["fanout"],
     &["admit", "ingest", "egress"],
     &["shard"],
+    &["control"],
     &["session"],
 ];
 /// The files outside `session` that may name it: the crate's root, and what starts listeners.

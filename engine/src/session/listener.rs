@@ -7,6 +7,7 @@ use std::time::Duration;
 use shardcast_platform::{AcceptOutcome, Acceptor, Cancel, TcpListener};
 use shardcast_runtime::Mark;
 
+use super::http::{self, HttpService};
 use super::rtsp;
 use super::transport::Transport;
 use crate::event::{Event, SessionEnd};
@@ -27,14 +28,25 @@ const ACCEPTS_PER_TURN: usize = 64;
 pub(crate) struct ListenerSeed {
     /// Its place in the group of sockets on the port.
     pub(crate) acceptor: Acceptor,
+    /// What its connections speak.
+    pub(crate) service: Service,
 }
 
-/// Accepts RTSP connections on this shard until `cancel` is raised.
+/// The protocols that are listened for.
+#[derive(Clone, Debug)]
+pub(crate) enum Service {
+    /// RTSP.
+    Rtsp,
+    /// A site over HTTP.
+    Http(HttpService),
+}
+
+/// Accepts connections on this shard until `cancel` is raised.
 pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
     let task = shard.clone();
     shard.context.spawn(Mark::stage(STAGE_ACCEPT), async move {
         match seed.acceptor.start() {
-            Ok(listener) => accept_all(&task, &listener, &cancel).await,
+            Ok(listener) => accept_all(&task, &listener, &seed.service, &cancel).await,
             Err(error) => task.server.events.publish(&Event::AcceptFailed {
                 error: error.to_string(),
             }),
@@ -42,13 +54,13 @@ pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
     });
 }
 
-async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, cancel: &Cancel) {
+async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service, cancel: &Cancel) {
     let (mut accepted, mut is_failing) = (0, false);
     loop {
         match listener.accept(cancel).await {
             AcceptOutcome::Accepted(stream, peer) => {
                 is_failing = false;
-                serve(shard, stream, peer);
+                serve_as(service, shard, stream, peer);
                 accepted += 1;
                 if accepted % ACCEPTS_PER_TURN == 0 {
                     shardcast_platform::yield_now().await;
@@ -68,8 +80,12 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, cancel: &Cancel) 
     }
 }
 
-/// Serves a new connection on this shard, in a task of its own.
+/// Serves a new RTSP connection on this shard, in a task of its own.
 pub fn serve(shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
+    serve_as(&Service::Rtsp, shard, stream, peer);
+}
+
+fn serve_as(service: &Service, shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let id = SessionId::new(random_u64());
     let session = Rc::new(SessionHandle::new(id, peer, shardcast_platform::now()));
@@ -77,7 +93,14 @@ pub fn serve(shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
         peer,
         shard: shard.id().index(),
     });
-    spawn(shard, &session, rtsp::serve(shard, &session, stream));
+    match service {
+        Service::Rtsp => spawn(shard, &session, rtsp::serve(shard, &session, stream)),
+        Service::Http(service) => {
+            let (task, handle, service) = (shard.clone(), session.clone(), service.clone());
+            let run = async move { http::serve(&task, &handle, stream, service).await };
+            spawn(shard, &session, run);
+        }
+    }
 }
 
 /// Runs a session's future; its end or panic takes the session out of the shard's table.

@@ -4,12 +4,14 @@
 //! below; nothing but the server's assembly imports it.
 
 mod begun;
+mod http;
 mod listener;
 mod rtsp;
 mod sniff;
 mod transport;
 mod writing;
 
+pub(crate) use http::HttpService;
 pub use listener::serve;
-pub(crate) use listener::{ListenerSeed, listen};
+pub(crate) use listener::{ListenerSeed, Service, listen};
 pub use transport::{Sink, Source, Transport};

@@ -11,6 +11,7 @@ mod admission;
 mod ask;
 mod coalesce;
 mod datagrams;
+mod errands;
 mod media_link;
 mod messages;
 mod multicast;
@@ -33,6 +34,7 @@ pub use datagrams::{
     DatagramSeed, DatagramTaker, DatagramWay, FedEnd, FedReader, FedSeat, ForwardedDatagram, Pacer,
     PeerSeat,
 };
+pub use errands::{ERRANDS_WAITING_MAX, Errand, Reply};
 pub use media_link::MediaLink;
 pub use messages::{
     Answer, Arrival, AskId, Control, Described, EngineMessages, Media, PublishGrant, Question,
@@ -50,12 +52,22 @@ use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
 use crate::supervise::{
-    STAGE_ADMISSION, STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_FANOUT, STAGE_SWEEP,
+    STAGE_ADMISSION, STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_ERRANDS, STAGE_FANOUT, STAGE_SWEEP,
 };
 
 use admission::HashQuestions;
+use errands::OpenQuestions;
 use owner::OwnedPath;
 use taker::TakenPath;
+
+/// Where other threads reach a shard.
+#[derive(Debug)]
+pub struct ShardDoors {
+    /// Hashes that were computed for it.
+    pub hashes: DoorSeat<HashedAnswer>,
+    /// What it is to do.
+    pub errands: DoorSeat<Errand>,
+}
 
 /// The core of one shard.
 pub struct Shard {
@@ -78,6 +90,7 @@ pub struct Shard {
     /// The groups that readers here were told of.
     pub multicast: MulticastGroups,
     hash_questions: HashQuestions,
+    open_questions: OpenQuestions,
     state: Guarded<State>,
 }
 
@@ -98,14 +111,14 @@ impl std::fmt::Debug for Shard {
 }
 
 impl Shard {
-    /// Starts the core on its shard's thread, with its fan-out and its coalescing timer. Hashes that were computed for it
-    /// come in by `hashes`.
+    /// Starts the core on its shard's thread, with its fan-out and its coalescing timer. What comes from other threads
+    /// comes in by `doors`.
     #[must_use]
     pub fn start(
         context: ShardContext<EngineMessages>,
         server: Arc<ServerState>,
         datagrams: Option<DatagramSeed>,
-        hashes: DoorSeat<HashedAnswer>,
+        doors: ShardDoors,
     ) -> Rc<Self> {
         let datagrams = datagrams.and_then(|seed| start_datagrams(&server, seed));
         let config = server.config.load();
@@ -122,6 +135,7 @@ impl Shard {
             bursts: Pacer::default(),
             multicast: MulticastGroups::default(),
             hash_questions: HashQuestions::default(),
+            open_questions: OpenQuestions::default(),
             state: context.guard(State::default()),
             context,
             server,
@@ -134,7 +148,8 @@ impl Shard {
             STAGE_COALESCE,
             |shard| async move { shard.coalesce.run().await },
         );
-        shard.spawn_stage(STAGE_ADMISSION, |shard| shard.take_hashes(hashes));
+        shard.spawn_stage(STAGE_ADMISSION, |shard| shard.take_hashes(doors.hashes));
+        shard.spawn_stage(STAGE_ERRANDS, |shard| shard.run_errands(doors.errands));
         let timeouts = Timeouts {
             read: config.read_timeout,
             write: config.write_timeout,

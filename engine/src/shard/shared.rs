@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use shardcast_config::Config;
 use shardcast_protocol::rtsp::PortPair;
-use shardcast_runtime::{ShardId, place};
+use shardcast_runtime::{DoorSender, Full, ShardId, place};
 
 use crate::admit::Admission;
 use crate::event::EventBus;
@@ -15,7 +15,7 @@ use crate::path::{Directory, PathName};
 use crate::record::{SessionRecords, StreamRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 
-use super::{DatagramDirectory, IdleSessions, MulticastAddresses};
+use super::{DatagramDirectory, Errand, IdleSessions, MulticastAddresses};
 
 /// The configuration in force. A shard sees a change at its next look.
 pub type ConfigHandle = Arc<ArcSwap<Config>>;
@@ -45,6 +45,8 @@ pub struct ServerState {
     pub datagram_ports: Option<PortPair>,
     /// Sockets that are open for one publisher's packets alone.
     pub peer_sockets: AtomicUsize,
+    /// The shards' doors for errands.
+    errands: Vec<DoorSender<Errand>>,
     /// Sessions and paths of each shard.
     loads: Vec<AtomicU32>,
     /// What each shard has refused.
@@ -52,15 +54,16 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    /// For so many shards, with these listeners of events.
+    /// For the shards of these doors, with these listeners of events.
     #[must_use]
     pub fn new(
         config: ConfigHandle,
         admission: Admission,
-        shards: usize,
+        errands: Vec<DoorSender<Errand>>,
         events: EventBus,
         datagram_ports: Option<PortPair>,
     ) -> Self {
+        let shards = errands.len();
         let range = config.load().rtsp.multicast_range;
         Self {
             config,
@@ -74,8 +77,20 @@ impl ServerState {
             multicast_addresses: MulticastAddresses::new(range),
             datagram_ports,
             peer_sockets: AtomicUsize::new(0),
+            errands,
             loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
             refusals: (0..shards).map(|_| RefusalCounters::default()).collect(),
+        }
+    }
+
+    /// Has a shard do something; the only way from a thread that is none.
+    ///
+    /// # Errors
+    /// Too much waits for it already, or there is no such shard.
+    pub fn send_errand(&self, shard: ShardId, errand: Errand) -> Result<(), Full<Errand>> {
+        match self.errands.get(shard.index()) {
+            Some(door) => door.send(errand),
+            None => Err(Full(errand)),
         }
     }
 

@@ -1,0 +1,53 @@
+//! The clerk: the thread that looks things up for the shards' connections, one after the other, from a bounded queue. It
+//! gives way to the shards.
+
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::shard::Shard;
+
+/// Requests that wait for the clerk; more are refused.
+pub const JOBS_WAITING_MAX: usize = 256;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The clerk's other end. Its thread ends when this is gone.
+#[derive(Debug)]
+pub struct Clerk {
+    jobs: SyncSender<Job>,
+}
+
+impl Clerk {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses one.
+    pub fn start() -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel(JOBS_WAITING_MAX);
+        let builder = std::thread::Builder::new().name("control".into());
+        builder.spawn(move || work_off(&queue))?;
+        Ok(Self { jobs })
+    }
+
+    /// Has something worked out for a task of this shard; `None` when too much waits, or when it took too long.
+    pub async fn work_out<T: Send + 'static>(
+        &self,
+        shard: &Rc<Shard>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let hand_over = |reply: crate::shard::Reply| {
+            let job = Box::new(move || reply.send(work()));
+            self.jobs.try_send(job).is_ok()
+        };
+        shard.ask_outside(hand_over).await
+    }
+}
+
+/// A panic is a bug of ours: it is told by its hook, costs its asker an answer, and leaves the clerk at work.
+fn work_off(queue: &Receiver<Job>) {
+    // Where the system refuses it, the clerk competes with shards as any thread would.
+    let _as_any_other_thread = shardcast_platform::lower_current_thread();
+    while let Ok(job) = queue.recv() {
+        let _is_told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+    }
+}

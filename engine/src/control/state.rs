@@ -1,0 +1,59 @@
+//! What handlers work with: everything that is known of the server, from any thread.
+
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use shardcast_runtime::RuntimeHandle;
+
+use super::Clerk;
+use crate::server::Listener;
+use crate::shard::ServerState;
+use crate::snapshot::Snapshot;
+
+/// The server, as control sees it.
+#[derive(Debug)]
+pub struct ControlState {
+    /// What all shards share.
+    pub server: Arc<ServerState>,
+    /// Where the server listens.
+    pub listeners: Vec<Listener>,
+    /// When it was started.
+    pub started: SystemTime,
+    /// Works out answers.
+    pub clerk: Clerk,
+    runtime: OnceLock<RuntimeHandle>,
+}
+
+impl ControlState {
+    /// Of a server that is about to start its shards.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(server: Arc<ServerState>, listeners: Vec<Listener>) -> std::io::Result<Self> {
+        Ok(Self {
+            server,
+            listeners,
+            started: SystemTime::now(),
+            clerk: Clerk::start()?,
+            runtime: OnceLock::new(),
+        })
+    }
+
+    /// The shards run.
+    pub fn set_runtime(&self, runtime: RuntimeHandle) {
+        let _set_once = self.runtime.set(runtime);
+    }
+
+    /// The shards, once they run.
+    #[must_use]
+    pub fn runtime(&self) -> Option<&RuntimeHandle> {
+        self.runtime.get()
+    }
+
+    /// All counters.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let shards = self.runtime().map(RuntimeHandle::counters);
+        Snapshot::take(&self.server, shards.unwrap_or_default())
+    }
+}
