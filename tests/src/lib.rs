@@ -9,6 +9,7 @@
 pub mod alone;
 pub mod bench;
 pub mod daemon;
+pub mod http;
 pub mod interop;
 #[cfg(target_os = "linux")]
 pub mod netlab;
