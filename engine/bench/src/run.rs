@@ -25,6 +25,8 @@ use crate::validity::{Invalid, LATENESS_P99_MAX, OWN_SHARE_MAX, Validity};
 const JOIN_GRACE: Duration = Duration::from_secs(20);
 /// The coordinator looks around so often.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// The time that counts is announced so early that every thread knows of it before it begins.
+const ANNOUNCED_BEFORE: Duration = Duration::from_millis(30);
 /// One interval of the figures.
 const SECOND: Duration = Duration::from_secs(1);
 /// The wall clock may be moved by so little unnoticed.
@@ -92,6 +94,7 @@ impl Trial<'_> {
         let mut under_way = UnderWay {
             trial: self,
             subject,
+            clock,
             stage,
             publishers,
             readers,
@@ -99,7 +102,7 @@ impl Trial<'_> {
             progress,
         };
         let window = under_way.go();
-        under_way.end(window, clock)
+        under_way.end(window)
     }
 }
 
@@ -107,6 +110,7 @@ impl Trial<'_> {
 struct UnderWay<'a> {
     trial: &'a Trial<'a>,
     subject: RunningSubject,
+    clock: Clock,
     stage: Arc<SharedStage>,
     publishers: Option<Publishers>,
     readers: Readers,
@@ -152,14 +156,18 @@ impl UnderWay<'_> {
     }
 
     fn measure(&mut self, duration: Duration) -> Result<Window, BenchError> {
+        let begin = self.announce(duration);
         let playing = self.readers.playing();
         self.stage.set(Stage::Measured);
-        let (begin, server, own) = (Instant::now(), self.subject.usage()?, own_cpu()?);
+        let (server, own) = (self.subject.usage()?, own_cpu()?);
         let mut goes_on = Ok(true);
         while matches!(goes_on, Ok(true)) && begin.elapsed() < duration {
             goes_on = self.look(Stage::Measured);
         }
-        let wall = begin.elapsed();
+        let wall = match goes_on {
+            Ok(true) => duration,
+            _ => self.break_off(begin),
+        };
         if let Err(error) = goes_on {
             self.seconds.error = Some(error);
         }
@@ -179,6 +187,25 @@ impl UnderWay<'_> {
             own_cpu: own_cpu()?.saturating_sub(own),
             playing,
         })
+    }
+
+    /// Says when what counts begins and ends, and waits for the begin.
+    fn announce(&self, duration: Duration) -> Instant {
+        let begin = Instant::now() + ANNOUNCED_BEFORE;
+        let end = self.clock.unix_nanos(begin + duration);
+        let begin_unix_nanos = self.clock.unix_nanos(begin);
+        self.stage.count_between(begin_unix_nanos..end);
+        std::thread::sleep(begin.saturating_duration_since(Instant::now()));
+        begin
+    }
+
+    /// What counts ends now, earlier than was said.
+    fn break_off(&self, begin: Instant) -> Duration {
+        let now = Instant::now();
+        let begin_unix_nanos = self.clock.unix_nanos(begin);
+        self.stage
+            .count_between(begin_unix_nanos..self.clock.unix_nanos(now));
+        now - begin
     }
 
     /// Takes what has come in meanwhile; false when the user wants an end.
@@ -202,7 +229,8 @@ impl UnderWay<'_> {
     }
 
     /// Waits for everybody, and takes the figures together.
-    fn end(self, window: Result<Window, BenchError>, clock: Clock) -> Result<Ended, BenchError> {
+    fn end(self, window: Result<Window, BenchError>) -> Result<Ended, BenchError> {
+        let clock = self.clock;
         let readers = self.readers.join();
         self.stage.set(Stage::Over);
         let publishers = self.publishers.map(Publishers::join).transpose();

@@ -1,7 +1,8 @@
 //! How far a run has come: set by the coordinator, seen by every thread that makes the load; and what those threads tell
 //! it each second.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 
@@ -41,20 +42,38 @@ impl Stage {
     }
 }
 
-/// The stage that all threads see.
+/// The stage that all threads see, and from when to when packets count by their stamps: threads hear of a stage one after
+/// the other, while a packet comes at the same moment for all of them.
 #[derive(Debug, Default)]
-pub(crate) struct SharedStage(AtomicU8);
+pub(crate) struct SharedStage {
+    stage: AtomicU8,
+    begin_unix_nanos: AtomicU64,
+    end_unix_nanos: AtomicU64,
+}
 
 impl SharedStage {
     /// Goes on to this stage.
     pub(crate) fn set(&self, stage: Stage) {
-        self.0.store(stage as u8, Ordering::Release);
+        self.stage.store(stage as u8, Ordering::Release);
     }
 
     /// Where we are.
     pub(crate) fn now(&self) -> Stage {
-        let place = usize::from(self.0.load(Ordering::Acquire));
+        let place = usize::from(self.stage.load(Ordering::Acquire));
         STAGES.get(place).copied().unwrap_or(Stage::Over)
+    }
+
+    /// Packets that come between these moments count. Said before the first of them, they are all seen.
+    pub(crate) fn count_between(&self, unix_nanos: Range<u64>) {
+        self.begin_unix_nanos
+            .store(unix_nanos.start, Ordering::Relaxed);
+        self.end_unix_nanos.store(unix_nanos.end, Ordering::Release);
+    }
+
+    /// From when to when packets count, in nanoseconds since the Unix epoch; empty while that is not known.
+    pub(crate) fn counted_between(&self) -> Range<u64> {
+        let end = self.end_unix_nanos.load(Ordering::Acquire);
+        self.begin_unix_nanos.load(Ordering::Relaxed)..end
     }
 }
 

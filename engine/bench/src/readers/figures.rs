@@ -52,8 +52,8 @@ fn sampled(threads: &[ThreadFigures], latency: Histogram<u64>) -> Sampled {
     threads.iter().for_each(|thread| tally += thread.tally);
     Sampled {
         readers: threads.iter().map(|thread| thread.sampled).sum(),
-        packets: tally.packets,
-        bytes: tally.bytes,
+        packets: threads.iter().map(|it| it.counts.timely_packets).sum(),
+        bytes: threads.iter().map(|it| it.counts.timely_bytes).sum(),
         lost: tally.lost,
         duplicates: tally.duplicates,
         reordered: tally.reordered,

@@ -6,10 +6,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use hdrhistogram::Histogram;
 use shardcast_platform::{Cancel, Readiness, TcpStream, now, spawn};
 use shardcast_protocol::rtsp::MessageError;
 use shardcast_protocol::rtsp::client::ClientSession;
@@ -22,7 +22,6 @@ use super::roster::Seat;
 use super::window::{Tallied, Throughout};
 use super::worker::Worker;
 use crate::clock::unix_nanos;
-use crate::measured::nanos_histogram;
 use crate::shape::Load;
 use crate::stream::{Cut, FrameCutter, Tally, TallyCounts};
 
@@ -88,7 +87,7 @@ impl Sampled {
             is_broken: false,
         };
         // What came along with an answer was waiting for us, not we for it: it counts, but nobody knows since when it was here.
-        seen.take_cuts(0, &mut nanos_histogram());
+        seen.take_cuts(Moment::default(), &mut Tallied::default());
         Self {
             seat,
             stream: flow.stream,
@@ -108,7 +107,8 @@ impl Sampled {
                 Ok(Readiness::Cancelled) | Err(_) => return,
             }
             let mut tallied = worker.tallied.borrow_mut();
-            match self.take(&mut tallied) {
+            let counted = worker.shared.stage.counted_between();
+            match self.take(&counted, &mut tallied) {
                 Ok(Next::Wait) => {}
                 Ok(Next::Leave) | Err(_) => return,
             }
@@ -116,7 +116,7 @@ impl Sampled {
     }
 
     /// Takes what the connection has.
-    fn take(&self, tallied: &mut Tallied) -> io::Result<Next> {
+    fn take(&self, counted: &Range<u64>, tallied: &mut Tallied) -> io::Result<Next> {
         let seen = &mut *self.seen.borrow_mut();
         loop {
             let room = seen.cutter.room();
@@ -128,8 +128,8 @@ impl Sampled {
             if self.ports.is_empty() {
                 seen.count(arrived.bytes, tallied);
             }
-            let at = moment(arrived.at);
-            if arrived.bytes == 0 || !seen.take_cuts(at, &mut tallied.latency) {
+            let at = Moment::of(arrived.at, counted);
+            if arrived.bytes == 0 || !seen.take_cuts(at, tallied) {
                 return Ok(Next::Leave);
             }
             // Less than was asked for is all there was.
@@ -155,11 +155,12 @@ impl Sampled {
     fn take_datagrams(&self, ports: &Ports, track: usize, worker: &Worker) -> io::Result<()> {
         let (slab, seen) = (&mut *worker.slab.borrow_mut(), &mut *self.seen.borrow_mut());
         let tallied = &mut *worker.tallied.borrow_mut();
+        let counted = worker.shared.stage.counted_between();
         while ports.rtp.recv_now(slab)? {
             for datagram in slab.datagrams() {
                 seen.count(datagram.bytes.len(), tallied);
-                let (at, latency) = (moment(datagram.at), &mut tallied.latency);
-                seen.tally.handle_packet(track, datagram.bytes, at, latency);
+                let at = Moment::of(datagram.at, &counted);
+                take_packet(&mut seen.tally, track, datagram.bytes, at, tallied);
             }
         }
         Ok(())
@@ -223,21 +224,21 @@ impl Seen {
     }
 
     /// Counts the packets that have come whole; false when what came is none.
-    fn take_cuts(&mut self, at: u64, latency: &mut Histogram<u64>) -> bool {
-        let cut = self.cut(at, latency);
+    fn take_cuts(&mut self, at: Moment, tallied: &mut Tallied) -> bool {
+        let cut = self.cut(at, tallied);
         self.is_broken |= cut.is_err();
         cut.is_ok()
     }
 
     /// Messages between the packets answer keep-alives, and nobody waits for them.
-    fn cut(&mut self, at: u64, latency: &mut Histogram<u64>) -> Result<(), MessageError> {
+    fn cut(&mut self, at: Moment, tallied: &mut Tallied) -> Result<(), MessageError> {
         while let Some(cut) = self.cutter.poll_cut()? {
             let Cut::Packet { channel, packet } = cut else {
                 continue;
             };
             let track = self.channels.iter().position(|rtp| *rtp == channel);
             if let Some(track) = track {
-                self.tally.handle_packet(track, packet, at, latency);
+                take_packet(&mut self.tally, track, packet, at, tallied);
             }
         }
         Ok(())
@@ -251,7 +252,31 @@ fn channels(client: &ClientSession) -> Vec<u8> {
     channels.map(|channels| channels.rtp).collect()
 }
 
-/// The kernel's stamp; where there is none, this moment.
-fn moment(at: Option<SystemTime>) -> u64 {
-    unix_nanos(at.unwrap_or_else(SystemTime::now))
+/// Counts a packet.
+fn take_packet(tally: &mut Tally, track: usize, packet: &[u8], at: Moment, tallied: &mut Tallied) {
+    tally.handle_packet(track, packet, at.unix_nanos, &mut tallied.latency);
+    if at.counts {
+        tallied.counts.timely_packets += 1;
+        tallied.counts.timely_bytes += packet.len() as u64;
+    }
+}
+
+/// When something came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    /// Nanoseconds since the Unix epoch.
+    unix_nanos: u64,
+    /// It is one of those that count.
+    counts: bool,
+}
+
+impl Moment {
+    /// The kernel's stamp; where there is none, this moment.
+    fn of(stamp: Option<SystemTime>, counted: &Range<u64>) -> Self {
+        let unix_nanos = unix_nanos(stamp.unwrap_or_else(SystemTime::now));
+        Self {
+            unix_nanos,
+            counts: counted.contains(&unix_nanos),
+        }
+    }
 }

@@ -31,6 +31,10 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
     /// Those of readers that are looked at.
     pub(super) sampled_bytes: u64,
+    /// Packets that came to readers that are looked at, by their stamps in the time that counts.
+    pub(super) timely_packets: u64,
+    /// Their bytes, RTP headers included.
+    pub(super) timely_bytes: u64,
     /// Datagrams that came to readers that are counted.
     pub(super) datagrams: u64,
     /// What readers that are looked at had received when their connections ended.

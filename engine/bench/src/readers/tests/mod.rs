@@ -3,11 +3,12 @@
 mod server;
 
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use server::{Asked, Manner, serve};
 
 use super::*;
+use crate::clock::unix_nanos;
 use crate::shape::{Course, Flapping, Misbehaving, SourceShape, Storm, Synthetic, Transport};
 use crate::stage::Stage;
 
@@ -102,6 +103,8 @@ impl Run {
 
     /// Measures until so many frames more have been sent, to all readers together.
     fn measure(&self, frames: usize) {
+        let begin = unix_nanos(SystemTime::now());
+        self.stage.count_between(begin..u64::MAX);
         self.stage.set(Stage::Measured);
         let count = || self.asked.frames.load(Ordering::Relaxed);
         let end = count() + frames;
@@ -109,6 +112,9 @@ impl Run {
     }
 
     fn end(self) -> ReaderFigures {
+        let counted = self.stage.counted_between();
+        let end = unix_nanos(SystemTime::now()).min(counted.end);
+        self.stage.count_between(counted.start..end);
         self.stage.set(Stage::Ending);
         self.readers.join().unwrap()
     }
