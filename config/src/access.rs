@@ -118,13 +118,15 @@ impl Permission {
 }
 
 impl User {
-    /// Whether it may do `action` from `address` on the path `name`, which the entry `entry` of
-    /// `paths` serves, if any does. Who it is remains to be proven.
+    /// Whether it may do `action` from `address`: on the path of this name, which this entry of
+    /// `paths` serves, if any does. What is about no path is permitted by an action alone,
+    /// whatever path stands beside it, as MediaMTX does. Who it is remains to be proven.
     #[must_use]
-    pub fn may(&self, action: Action, name: &str, entry: Option<&str>, address: IpAddr) -> bool {
+    pub fn may(&self, action: Action, path: Option<(&str, Option<&str>)>, address: IpAddr) -> bool {
         let has_address = |network: &Network| network.contains(address);
         let permits = |permission: &Permission| {
-            permission.action == action && permission.paths.matches(name, entry)
+            let matches = |(name, entry)| permission.paths.matches(name, entry);
+            permission.action == action && path.is_none_or(matches)
         };
         (self.networks.is_empty() || self.networks.iter().any(has_address))
             && self.permissions.iter().any(permits)

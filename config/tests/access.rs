@@ -26,12 +26,15 @@ fn refusal(text: &str) -> String {
     with_env(text, &[]).unwrap_err().to_string()
 }
 
-/// The names of those who may do `action` on `path` from `address`; `*` is everybody.
+/// The names of those who may do `action` on `path`, or on none if that is empty, from `address`; `*` is everybody.
 fn who_may(config: &Config, action: Action, path: &str, address: &str) -> Vec<String> {
     let address: IpAddr = address.parse().unwrap();
-    let entry = config.paths.find(path).map(|(entry, _)| entry);
+    let place = (!path.is_empty()).then(|| {
+        let entry = config.paths.find(path).map(|(entry, _)| entry);
+        (path, entry)
+    });
     let users = config.access.users.iter();
-    let may = users.filter(|user| user.may(action, path, entry, address));
+    let may = users.filter(|user| user.may(action, place, address));
     may.map(|user| match &user.name {
         UserName::Any => "*".to_owned(),
         UserName::Named(Credential::Plain(name)) => name.clone(),
@@ -52,6 +55,17 @@ fn without_a_word_everybody_publishes_and_reads_and_this_machine_controls() {
             assert_eq!(who_may(&config, action, "", "::1"), ["*"]);
         }
     }
+}
+
+#[test]
+fn a_path_beside_an_action_that_is_about_none_restricts_nothing() {
+    let text = "authInternalUsers:\n\
+                - {user: bob, permissions: [{action: api, path: cam1}, {action: metrics, path: '~^b'}]}\n\
+                paths: {all_others: }\n";
+    let config = parsed(text).config;
+    assert_eq!(who_may(&config, Action::Api, "", "10.0.0.1"), ["bob"]);
+    assert_eq!(who_may(&config, Action::Metrics, "", "10.0.0.1"), ["bob"]);
+    assert_eq!(who_may(&config, Action::Pprof, "", "10.0.0.1"), [""; 0]);
 }
 
 #[test]

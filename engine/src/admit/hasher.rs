@@ -161,7 +161,7 @@ mod tests {
         let path = PathName::from_url_path("/cam").unwrap();
         let request = AdmitRequest {
             action: Action::Read,
-            path: &path,
+            path: Some(&path),
             peer: ([10, 0, 0, 1], 1).into(),
             offered: Offered::Password { user: "bob", pass },
         };

@@ -35,9 +35,9 @@ use known::KnownHashes;
 pub struct AdmitRequest<'a> {
     /// What.
     pub action: Action,
-    /// Where.
-    pub path: &'a PathName,
-    /// Who, as the network knows it.
+    /// Where; `None` for what is about no path, as the Control API.
+    pub path: Option<&'a PathName>,
+    /// Who, as the network knows it, or a proxy that is trusted.
     pub peer: SocketAddr,
     /// Who, as it says itself.
     pub offered: Offered<'a>,

@@ -53,10 +53,13 @@ impl Admission {
         request: AdmitRequest<'_>,
         now: Instant,
     ) -> Weighed {
-        let (name, address) = (request.path.as_str(), request.peer.ip());
-        let entry = config.paths.find(name).map(|(entry, _)| entry);
+        let address = request.peer.ip();
+        let place = request.path.map(|path| {
+            let entry = config.paths.find(path.as_str()).map(|(entry, _)| entry);
+            (path.as_str(), entry)
+        });
         let users = config.access.users.iter().enumerate();
-        let may = users.filter(|(_, user)| user.may(request.action, name, entry, address));
+        let may = users.filter(|(_, user)| user.may(request.action, place, address));
         let may: Vec<(usize, &User)> = may.collect();
         if may.iter().any(|(_, user)| user.name == UserName::Any) {
             return Weighed::Open;
@@ -220,7 +223,7 @@ mod tests {
         let path = PathName::from_url_path("/cam").unwrap();
         let request = AdmitRequest {
             action: Action::Read,
-            path: &path,
+            path: Some(&path),
             peer: ([10, 0, 0, 1], 1).into(),
             offered,
         };

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -16,7 +17,8 @@ use crate::admit::{
 use crate::event::Event;
 use crate::refusal::RefusalReason;
 
-/// The requests of this shard's sessions that wait for a hash. Each session has at most one, so sessions bound them.
+/// The requests of this shard's sessions that wait for a hash. A session has at most one, or as many as HTTP lets it have
+/// requests open, so sessions bound them.
 #[derive(Default)]
 pub(super) struct HashQuestions {
     waiting: RefCell<HashMap<u64, Sender<Hashed>>>,
@@ -31,9 +33,10 @@ struct HashQuestion<'a> {
 }
 
 impl Shard {
-    /// Decides about a request of this session. A failed attempt is told of, and its answer waits.
+    /// Decides about a request of this session, for whoever it says that it comes from: a proxy's connection has requests
+    /// of many. A failed attempt is told of, and its answer waits.
     pub async fn admit(&self, session: &SessionHandle, request: AdmitRequest<'_>) -> Decision {
-        let begun = shardcast_platform::now();
+        let (begun, peer) = (shardcast_platform::now(), request.peer);
         let config = self.server.config.load_full();
         let weighed = self.server.admission.weigh(&config, request, begun);
         let hashed = match weighed {
@@ -44,12 +47,12 @@ impl Shard {
             Weighed::Failed => Hashed::Wrong,
             Weighed::Hash(work) => {
                 let deadline = begun + config.read_timeout;
-                self.hash(session, work, deadline).await
+                self.hash(session, peer, work, deadline).await
             }
         };
         match hashed {
             Hashed::Right => Decision::Proven,
-            Hashed::Wrong => self.fail(session, begun + FAILURE_DELAY).await,
+            Hashed::Wrong => self.fail(session, peer, begun + FAILURE_DELAY).await,
             Hashed::TooManyFailures => Decision::TooManyFailures,
             Hashed::Late => {
                 self.count_refusal(RefusalReason::HashOverdue);
@@ -59,12 +62,18 @@ impl Shard {
     }
 
     /// Has hashes computed, and waits no longer than until the deadline or the session's end.
-    async fn hash(&self, session: &SessionHandle, work: HashWork, deadline: Instant) -> Hashed {
+    async fn hash(
+        &self,
+        session: &SessionHandle,
+        peer: SocketAddr,
+        work: HashWork,
+        deadline: Instant,
+    ) -> Hashed {
         let mut question = self.hash_questions.ask();
         let job = HashJob {
             shard: self.id(),
             id: question.id,
-            address: session.peer.ip(),
+            address: peer.ip(),
             deadline,
             work,
         };
@@ -82,8 +91,7 @@ impl Shard {
     }
 
     /// A failed attempt: it is answered at `due`, or at once when its address has too many that wait.
-    async fn fail(&self, session: &SessionHandle, due: Instant) -> Decision {
-        let peer = session.peer;
+    async fn fail(&self, session: &SessionHandle, peer: SocketAddr, due: Instant) -> Decision {
         self.server
             .events
             .publish(&Event::AuthenticationFailed { peer });

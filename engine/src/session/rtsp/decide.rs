@@ -259,7 +259,7 @@ impl<T: Transport> Connection<T> {
             .offered(&config.rtsp.auth_methods, &is_made_with);
         let request = AdmitRequest {
             action,
-            path,
+            path: Some(path),
             peer: self.session.peer,
             offered,
         };
