@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::kind::Value;
+use crate::network::Network;
 
 /// Values by the name of the key that is valid today; deprecated ones are translated already.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +94,31 @@ impl Settings {
         if !chosen.is_empty() {
             *target = chosen;
         }
+    }
+
+    /// Texts.
+    pub(crate) fn texts(&self, key: &str, target: &mut Vec<String>) {
+        if let Some(items) = self.items(key) {
+            *target = items.map(str::to_owned).collect();
+        }
+    }
+
+    /// Networks.
+    pub(crate) fn networks(&self, key: &str, target: &mut Vec<Network>) {
+        if let Some(items) = self.items(key) {
+            *target = items.filter_map(Network::parse).collect();
+        }
+    }
+
+    /// The texts of a list.
+    fn items(&self, key: &str) -> Option<impl Iterator<Item = &str>> {
+        let Some(Value::List(items)) = self.value(key) else {
+            return None;
+        };
+        Some(items.iter().filter_map(|item| match item {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        }))
     }
 
     fn whole(&self, key: &str) -> Option<usize> {

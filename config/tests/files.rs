@@ -38,52 +38,74 @@ fn the_reference_configuration_says_the_defaults() {
     assert_eq!(loaded.config, Config::default());
 }
 
+/// Every built key at another value than its default, which gives another configuration.
+const CHANGED: &[(&str, &str)] = &[
+    ("logLevel", "debug"),
+    ("logDestinations", "[stdout, file]"),
+    ("logStructured", "yes"),
+    ("logFile", "other.log"),
+    ("readTimeout", "11s"),
+    ("writeTimeout", "11s"),
+    ("api", "yes"),
+    ("apiAddress", ":9990"),
+    ("apiEncryption", "yes"),
+    ("apiServerKey", "api.key"),
+    ("apiServerCert", "api.crt"),
+    ("apiAllowOrigins", "[https://example.org]"),
+    ("apiTrustedProxies", "[10.0.0.0/8]"),
+    ("metrics", "yes"),
+    ("metricsAddress", ":9991"),
+    ("metricsEncryption", "yes"),
+    ("metricsServerKey", "metrics.key"),
+    ("metricsServerCert", "metrics.crt"),
+    ("metricsAllowOrigins", "[https://example.org]"),
+    ("metricsTrustedProxies", "[10.0.0.0/8]"),
+    ("pprof", "yes"),
+    ("pprofAddress", ":9992"),
+    ("pprofEncryption", "yes"),
+    ("pprofServerKey", "pprof.key"),
+    ("pprofServerCert", "pprof.crt"),
+    ("pprofAllowOrigins", "[https://example.org]"),
+    ("pprofTrustedProxies", "[10.0.0.0/8]"),
+    ("rtsp", "no"),
+    ("rtspAddress", "127.0.0.1:1"),
+    ("rtspTransports", "[udp]"),
+    ("rtpAddress", ":9000"),
+    ("rtcpAddress", ":9001"),
+    ("udpMaxPayloadSize", "1200"),
+    ("udpReadBufferSize", "4194304"),
+    ("multicastIPRange", "239.0.0.0/24"),
+    ("multicastRTPPort", "9002"),
+    ("multicastRTCPPort", "9003"),
+    ("rtspAuthMethods", "[digest]"),
+    ("shards", "3"),
+    ("driver", "epoll"),
+    ("pinCpus", "yes"),
+    ("mediaRing", "7"),
+    ("stallAfter", "2s"),
+    ("shutdownTimeout", "0"),
+    ("coalesce", "4ms"),
+    ("batchBytes", "16M"),
+    ("gatherReaders", "0"),
+    ("wakeReaders", "1"),
+    ("wakeBytes", "2M"),
+    ("moveLive", "no"),
+    ("notSentLowat", "0"),
+    ("sendBuffer", "64K"),
+    ("sessionsPerAddress", "1"),
+    ("maxReaders", "1"),
+    ("overridePublisher", "no"),
+    ("logBytes", "1M"),
+    ("publisherGrace", "1s"),
+    ("logAge", "1s"),
+    ("readerQueueBytes", "1M"),
+    ("readerQueueAge", "1s"),
+    ("slowReader", "disconnect"),
+    ("start", "gop"),
+];
+
 #[test]
 fn every_built_key_of_the_reference_configuration_has_effect() {
-    // A key at another value than its default gives another configuration.
-    let changed = [
-        ("logLevel", "debug"),
-        ("logDestinations", "[stdout, file]"),
-        ("logStructured", "yes"),
-        ("logFile", "other.log"),
-        ("readTimeout", "11s"),
-        ("writeTimeout", "11s"),
-        ("rtsp", "no"),
-        ("rtspAddress", "127.0.0.1:1"),
-        ("rtspTransports", "[udp]"),
-        ("rtpAddress", ":9000"),
-        ("rtcpAddress", ":9001"),
-        ("udpMaxPayloadSize", "1200"),
-        ("udpReadBufferSize", "4194304"),
-        ("multicastIPRange", "239.0.0.0/24"),
-        ("multicastRTPPort", "9002"),
-        ("multicastRTCPPort", "9003"),
-        ("rtspAuthMethods", "[digest]"),
-        ("shards", "3"),
-        ("driver", "epoll"),
-        ("pinCpus", "yes"),
-        ("mediaRing", "7"),
-        ("stallAfter", "2s"),
-        ("shutdownTimeout", "0"),
-        ("coalesce", "4ms"),
-        ("batchBytes", "16M"),
-        ("gatherReaders", "0"),
-        ("wakeReaders", "1"),
-        ("wakeBytes", "2M"),
-        ("moveLive", "no"),
-        ("notSentLowat", "0"),
-        ("sendBuffer", "64K"),
-        ("sessionsPerAddress", "1"),
-        ("maxReaders", "1"),
-        ("overridePublisher", "no"),
-        ("logBytes", "1M"),
-        ("publisherGrace", "1s"),
-        ("logAge", "1s"),
-        ("readerQueueBytes", "1M"),
-        ("readerQueueAge", "1s"),
-        ("slowReader", "disconnect"),
-        ("start", "gop"),
-    ];
     let keys = REFERENCE
         .lines()
         .filter_map(|line| line.trim().split_once(": "));
@@ -92,7 +114,7 @@ fn every_built_key_of_the_reference_configuration_has_effect() {
         .filter(|key| !key.contains(['#', '{']))
         .collect();
     for key in &keys {
-        let (_, value) = changed.iter().find(|(known, _)| known == key).unwrap();
+        let (_, value) = CHANGED.iter().find(|(known, _)| known == key).unwrap();
         let line = REFERENCE
             .lines()
             .find(|line| line.trim().starts_with(&format!("{key}: ")));
@@ -103,7 +125,7 @@ fn every_built_key_of_the_reference_configuration_has_effect() {
         assert_ne!(loaded.config, Config::default(), "{key}");
         assert_eq!(loaded.warnings, Vec::<String>::new(), "{key}");
     }
-    assert_eq!(keys.len(), changed.len());
+    assert_eq!(keys.len(), CHANGED.len());
 }
 
 #[test]

@@ -71,6 +71,10 @@ fn open_site(
     config: &HttpConfig,
     opened: &mut Opened,
 ) -> Result<(), ServerError> {
+    if config.encryption {
+        let what = format!("{key}: encryption is not built yet; refusing to start open");
+        return Err(ServerError::Start(what));
+    }
     let address = address_of(key, &config.address)?;
     let bound = shardcast_platform::bind(&address, opened.sites.len())
         .map_err(|error| ServerError::Bind { key, error })?;

@@ -60,6 +60,8 @@ refusal_reasons! {
     Forbidden = "forbidden",
     /// There is no such path, stream or track (404).
     NotFound = "not_found",
+    /// The route has other methods (405).
+    MethodNotAllowed = "method_not_allowed",
     /// No description can be had in what the peer accepts (406).
     NotAcceptable = "not_acceptable",
     /// The description is in none of the known forms (415).

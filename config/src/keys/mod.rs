@@ -194,7 +194,14 @@ mod tests {
             let is_lock = name.starts_with("auth")
                 || name.ends_with("Encryption")
                 || name.ends_with("Passphrase");
-            let built = ["authInternalUsers", "authMethods"].contains(&name);
+            let built = [
+                "authInternalUsers",
+                "authMethods",
+                "apiEncryption",
+                "metricsEncryption",
+                "pprofEncryption",
+            ]
+            .contains(&name);
             let refuses = matches!(key.status, Status::Restricting(_) | Status::Gone);
             assert!(refuses || built || !is_lock, "{name}");
         }

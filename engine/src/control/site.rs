@@ -5,12 +5,17 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, StatusCode};
+use shardcast_config::{Config, HttpConfig};
 
-use super::web::{Answer, Request, Response};
+use super::web::{Answer, Request, Response, error, line};
 use super::{ControlState, api, events, health, metrics, profile};
 use crate::admit::Action;
 use crate::shard::Shard;
+
+/// The longest body of a request that changes something, unless its route says otherwise: as much as the largest
+/// configuration file.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Which sites there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,16 @@ impl SiteKind {
             Self::Api => Action::Api,
             Self::Metrics => Action::Metrics,
             Self::Pprof => Action::Pprof,
+        }
+    }
+
+    /// Its part of the configuration.
+    #[must_use]
+    pub fn config(self, config: &Config) -> &HttpConfig {
+        match self {
+            Self::Api => &config.api,
+            Self::Metrics => &config.metrics,
+            Self::Pprof => &config.pprof,
         }
     }
 
@@ -88,6 +103,8 @@ pub struct Route {
     pub methods: Vec<(Method, Handler)>,
     /// Anybody may ask, whatever the site's action is.
     pub is_open: bool,
+    /// The longest body of a request, in bytes.
+    pub body_bytes_max: usize,
 }
 
 impl Route {
@@ -100,10 +117,21 @@ impl Route {
     /// `method` of `pattern`.
     #[must_use]
     pub fn of(method: Method, pattern: &'static str, handler: Handler) -> Self {
+        let takes_body = method != Method::GET && method != Method::DELETE;
         Self {
             pattern,
             methods: vec![(method, handler)],
             is_open: false,
+            body_bytes_max: if takes_body { BODY_BYTES_MAX } else { 0 },
+        }
+    }
+
+    /// The same with bodies of at most so many bytes.
+    #[must_use]
+    pub fn with_body(self, body_bytes_max: usize) -> Self {
+        Self {
+            body_bytes_max,
+            ..self
         }
     }
 
@@ -134,6 +162,28 @@ pub struct Found<'a> {
     pub captures: Vec<(String, String)>,
 }
 
+impl Found<'_> {
+    /// What the route is asked with, but for HEAD and OPTIONS.
+    #[must_use]
+    pub fn methods(&self) -> Vec<Method> {
+        let methods = self.route.methods.iter();
+        methods.map(|(method, _)| method.clone()).collect()
+    }
+
+    /// What answers this method; HEAD is GET's.
+    #[must_use]
+    pub fn handler(&self, method: &Method) -> Option<Handler> {
+        let wanted = match *method {
+            Method::HEAD => &Method::GET,
+            _ => method,
+        };
+        let mut methods = self.route.methods.iter();
+        methods
+            .find(|(known, _)| known == wanted)
+            .map(|(_, handler)| *handler)
+    }
+}
+
 impl Site {
     /// The site of this kind.
     ///
@@ -159,5 +209,14 @@ impl Site {
             route: found.value,
             captures: captures.collect(),
         })
+    }
+
+    /// A refusal in the site's words: JSON from the API, as MediaMTX writes it, a line of text from all others.
+    #[must_use]
+    pub fn refusal(&self, status: StatusCode, message: &str) -> Answer {
+        match self.kind {
+            SiteKind::Api => error(status, message),
+            SiteKind::Metrics | SiteKind::Pprof => line(status, message),
+        }
     }
 }

@@ -123,7 +123,13 @@ pub fn error(status: StatusCode, message: &str) -> Answer {
 /// A refusal in one line of text, for what is no API.
 #[must_use]
 pub fn refusal(status: StatusCode) -> Answer {
-    let mut answer = Answer::new(format!("{status}\n").into());
+    line(status, status.canonical_reason().unwrap_or_default())
+}
+
+/// One line of text.
+#[must_use]
+pub fn line(status: StatusCode, message: &str) -> Answer {
+    let mut answer = Answer::new(format!("{message}\n").into());
     *answer.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
