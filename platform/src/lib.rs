@@ -70,7 +70,7 @@ pub use net::{
     AcceptOutcome, Acceptor, Arrived, BindError, Bound, BoundUdp, Datagram, IdleSocket,
     ListenAddress, ListenAddressError, MULTICAST_TTL, ReadHalf, Readiness, Received, RecvSlab,
     RunHead, SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind,
-    bind_udp, bind_udp_pair, multicast_sender,
+    bind_udp, bind_udp_pair, multicast_sender, source_towards,
 };
 pub use process::{Signal, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};

@@ -168,3 +168,19 @@ fn a_reader_over_udp_is_told_goodbye_at_the_end_of_the_stream() {
     assert_eq!(kinds.first(), Some(&200), "a sender report comes first");
     assert_eq!(kinds.last(), Some(&203), "a goodbye comes last: {kinds:?}");
 }
+
+/// Left to itself, the system would send to this machine from 127.0.0.1.
+#[cfg(target_os = "linux")]
+#[test]
+fn datagrams_come_from_the_address_that_the_reader_knows() {
+    let server = Rig::start_with("shards: 2\n", "", None);
+    let mut source = Source::new(Shape::default());
+    let mut publisher = Publisher::start(server.address(), PATH).unwrap();
+    publisher.send_frames(&mut source, 1).unwrap();
+    let known = ([127, 0, 0, 2], server.address().port()).into();
+    let reader = UdpReader::start(known, PATH).unwrap();
+    publisher.send_frames(&mut source, 60).unwrap();
+    assert!(reader.next_packet(SILENCE).unwrap().is_some());
+    assert!(reader.next_report(SILENCE).unwrap().is_some());
+    publisher.teardown().unwrap();
+}

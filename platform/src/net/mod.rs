@@ -21,5 +21,5 @@ pub use stream::{Arrived, IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf
 pub(crate) use udp::Arrival;
 pub use udp::{
     BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, RunHead, UdpOptions, UdpSeat,
-    UdpSocket, bind_udp, bind_udp_pair, multicast_sender,
+    UdpSocket, bind_udp, bind_udp_pair, multicast_sender, source_towards,
 };

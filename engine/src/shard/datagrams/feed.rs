@@ -58,7 +58,7 @@ pub struct DatagramWay {
     pub ports: Rc<DatagramPorts>,
     /// Addresses for RTP and RTCP of each track that was set up.
     pub tracks: SmallVec<[Option<(SocketAddr, SocketAddr)>; 2]>,
-    /// Our address as the reader knows it.
+    /// Our address as the reader knows it, where the system would send from another.
     pub from: Option<IpAddr>,
 }
 

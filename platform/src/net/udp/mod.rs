@@ -12,6 +12,7 @@ mod binding;
 mod detours;
 mod head;
 mod slab;
+mod source;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use binding::{MULTICAST_TTL, bind_udp, bind_udp_pair};
 pub use head::RunHead;
 pub(crate) use slab::Arrival;
 pub use slab::{Datagram, RecvSlab};
+pub use source::source_towards;
 
 use detours::Detours;
 
