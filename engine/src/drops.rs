@@ -33,6 +33,7 @@ impl ReaderDrops {
         if let Some(dropped) = dropped {
             record.dropped_bytes.add(dropped.bytes);
             record.drops.add(1);
+            record.drops_by_reason.count(dropped.reason);
             self.add(dropped);
         }
         if let Some((dropped, times)) = self.poll(now) {

@@ -14,6 +14,7 @@ pub mod egress;
 pub mod event;
 pub mod fanout;
 pub mod ingest;
+pub mod latency;
 pub mod path;
 mod random;
 pub mod record;

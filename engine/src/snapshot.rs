@@ -10,7 +10,7 @@ use shardcast_protocol::sdp::TrackDescription;
 use shardcast_runtime::ShardSnapshot;
 
 use crate::path::{PathEntry, PathName};
-use crate::record::{Role, SessionRecord};
+use crate::record::{DropsByReason, Lag, Latency, Role, SessionRecord};
 use crate::refusal::Refusals;
 use crate::session_id::SessionId;
 use crate::shard::ServerState;
@@ -86,6 +86,12 @@ pub struct SessionSnapshot {
     pub dropped_bytes: u64,
     /// How often it was moved forward.
     pub drops: u64,
+    /// The same, by reason.
+    pub drops_by_reason: DropsByReason,
+    /// How late packets have left for it; nothing of a publisher, and before the first one.
+    pub latency: Option<Latency>,
+    /// How far it is behind; nothing of a publisher, and before its first packet.
+    pub lag: Option<Lag>,
 }
 
 impl Snapshot {
@@ -169,5 +175,8 @@ fn session(record: &SessionRecord) -> SessionSnapshot {
         reported_lost_packets: record.reported_lost_packets.value(),
         dropped_bytes: record.dropped_bytes.value(),
         drops: record.drops.value(),
+        drops_by_reason: record.drops_by_reason.by_reason(),
+        latency: record.latency.latency(),
+        lag: record.lag(),
     }
 }

@@ -9,9 +9,10 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
 
+use super::cargo::Cargo;
 use super::reports::report_at;
 use crate::fanout::{
-    ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, Next,
+    ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, LogPlace, Next,
 };
 use crate::stream::{Packet, RUNS_MAX, TrackBase, WIRE_HEADER_BYTES, wire_report};
 
@@ -46,6 +47,10 @@ pub struct TcpQueue {
     channels: ChannelMap,
     image: Image,
     packets_taken: u64,
+    /// What was taken last.
+    cargo: Cargo,
+    /// Where that has brought the reader.
+    place: LogPlace,
     /// Where the tracks began, until the reader was told the clock.
     reports_due: Option<Arc<[TrackBase]>>,
 }
@@ -71,6 +76,8 @@ impl TcpQueue {
             channels,
             image,
             packets_taken: 0,
+            cargo: Cargo::default(),
+            place: LogPlace::NOWHERE,
             reports_due: Some(begin),
         }
     }
@@ -83,6 +90,13 @@ impl TcpQueue {
 
     /// Takes what there is into `gather`, up to [`WRITE_BYTES_MAX`].
     pub fn fill(&mut self, log: &Log, gather: &mut Gather, now: Instant) -> Fill {
+        self.cargo = Cargo::default();
+        let fill = self.fill_up(log, gather, now);
+        self.place = self.cursor.place(log);
+        fill
+    }
+
+    fn fill_up(&mut self, log: &Log, gather: &mut Gather, now: Instant) -> Fill {
         loop {
             match self.cursor.next(log, now) {
                 Next::Take(entry, packet) => {
@@ -92,7 +106,10 @@ impl TcpQueue {
                     if let Some(begin) = self.reports_due.take() {
                         push_reports(entry, packet, &begin, &self.channels, gather);
                     }
+                    let taken_before = self.packets_taken;
                     let taken_to = self.take(entry, packet, gather);
+                    let packets = self.packets_taken - taken_before;
+                    self.cargo.add(self.cursor.read_time(entry), packets);
                     self.cursor.advance(entry, taken_to);
                 }
                 Next::TooSlow(reason) => return Fill::TooSlow(reason),
@@ -106,6 +123,17 @@ impl TcpQueue {
     /// What was dropped since it was last asked.
     pub fn poll_drop(&mut self) -> Option<Drop> {
         self.cursor.poll_drop()
+    }
+
+    /// What [`Self::fill`] has taken last; once.
+    pub fn take_cargo(&mut self) -> Cargo {
+        std::mem::take(&mut self.cargo)
+    }
+
+    /// Where the reader is when that has left.
+    #[must_use]
+    pub fn place(&self) -> LogPlace {
+        self.place
     }
 
     /// Packets taken so far, those of tracks that the reader did not set up included.

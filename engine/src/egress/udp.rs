@@ -12,9 +12,9 @@ use shardcast_platform::Slice;
 use shardcast_protocol::container::rtp::SequenceNumber;
 use smallvec::SmallVec;
 
-use super::Fill;
 use super::reports::first_report;
-use crate::fanout::{Cursor, DatagramRun, Drop, Entry, Log, Next, Position};
+use super::{Cargo, Fill};
+use crate::fanout::{Cursor, DatagramRun, Drop, Entry, Log, LogPlace, Next, Position};
 use crate::stream::{TrackBase, compound_goodbye};
 
 /// Datagrams that leave at once for a reader, at least: about a millisecond of a 250 Mbit/s link.
@@ -31,6 +31,8 @@ pub struct DatagramQueue {
     is_set_up: SmallVec<[bool; 2]>,
     /// Of the batch that is being sent. Bounded by the batch.
     runs: VecDeque<DatagramRun>,
+    /// When that batch was read, if it says how late its datagrams leave.
+    read_at: Option<Instant>,
     burst_datagrams: usize,
     packets_taken: u64,
     /// Where the tracks began, until the reader was told the clock.
@@ -49,6 +51,7 @@ impl DatagramQueue {
             cursor,
             is_set_up: is_set_up.into_iter().collect(),
             runs: VecDeque::new(),
+            read_at: None,
             burst_datagrams: BURST_DATAGRAMS_MIN,
             packets_taken: 0,
             reports_due: Some(begin),
@@ -61,6 +64,7 @@ impl DatagramQueue {
             match self.cursor.next(log, now) {
                 Next::Take(entry, packet) => {
                     let number = self.cursor.position().map_or(0, |at| at.entry);
+                    self.read_at = self.cursor.read_time(entry);
                     self.take(log, number, entry, packet);
                     self.cursor.advance(entry, None);
                 }
@@ -88,21 +92,23 @@ impl DatagramQueue {
     }
 
     /// Has a burst sent, run by run; `send` says how many bytes the socket has taken. False when it takes no more: the rest
-    /// stays here.
-    pub fn send_burst(&mut self, mut send: impl FnMut(&DatagramRun) -> usize) -> bool {
-        let mut left = self.burst_datagrams;
+    /// stays here. Says what has left, too.
+    pub fn send_burst(&mut self, mut send: impl FnMut(&DatagramRun) -> usize) -> (bool, Cargo) {
+        let (mut left, mut datagrams) = (self.burst_datagrams, 0);
         while left > 0
             && let Some(mut run) = self.pop_run(left)
         {
             left = left.saturating_sub(run.datagrams());
             let sent = send(&run);
             if sent < run.bytes.len() {
-                let _sent = run.split_front(sent / run.datagram_bytes.max(1));
+                let front = run.split_front(sent / run.datagram_bytes.max(1));
+                datagrams += front.datagrams();
                 self.runs.push_front(run);
-                return false;
+                return (false, self.cargo(datagrams as u64));
             }
+            datagrams += run.datagrams();
         }
-        true
+        (true, self.cargo(datagrams as u64))
     }
 
     /// Datagrams that may leave at once.
@@ -118,6 +124,7 @@ impl DatagramQueue {
             cursor: self.cursor.clone(),
             is_set_up: SmallVec::from_elem(true, tracks),
             runs: VecDeque::new(),
+            read_at: None,
             burst_datagrams: BURST_DATAGRAMS_MIN,
             packets_taken: 0,
             reports_due: None,
@@ -136,6 +143,20 @@ impl DatagramQueue {
     pub fn has_more(&self, log: &Log) -> bool {
         let is_behind = |at: Position| at.entry < log.head();
         self.has_runs() || self.cursor.position().is_some_and(is_behind)
+    }
+
+    /// So many datagrams of the batch at hand.
+    #[must_use]
+    pub fn cargo(&self, datagrams: u64) -> Cargo {
+        let mut cargo = Cargo::default();
+        cargo.add(self.read_at, datagrams);
+        cargo
+    }
+
+    /// How far all before has left; nothing while a batch is leaving.
+    #[must_use]
+    pub fn place(&self, log: &Log) -> Option<LogPlace> {
+        (!self.has_runs()).then(|| self.cursor.place(log))
     }
 
     /// Whether something of the batch is still to leave.

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::log::{EndReason, Entry, Log, Position};
+use super::log_record::LogPlace;
 
 /// Where a reader's stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub struct Cursor {
     /// Part of an access unit is taken: no jump before its end.
     mid_access_unit: bool,
     dropped: Option<Drop>,
+    /// When the reader began.
+    begun: Instant,
 }
 
 impl Cursor {
@@ -107,6 +110,7 @@ impl Cursor {
             policy,
             mid_access_unit: false,
             dropped: None,
+            begun: now,
         }
     }
 
@@ -117,6 +121,20 @@ impl Cursor {
             Place::At(position) => Some(position),
             Place::WaitsForStart { .. } | Place::WaitsForAccessUnit { .. } => None,
         }
+    }
+
+    /// How far the reader has come; nowhere while it waits for its begin.
+    #[must_use]
+    pub fn place(&self, log: &Log) -> LogPlace {
+        self.position()
+            .map_or(LogPlace::NOWHERE, |position| log.place(position))
+    }
+
+    /// When the entry was read, if the reader was there already: what a reader is given of earlier times says nothing of
+    /// how late it is.
+    #[must_use]
+    pub fn read_time(&self, entry: &Entry) -> Option<Instant> {
+        (entry.read_at >= self.begun).then_some(entry.read_at)
     }
 
     /// Whether the reader has taken all that is here and only waits for more.

@@ -13,7 +13,9 @@ use smallvec::SmallVec;
 
 use super::datagrams::{DatagramBatch, DatagramNumbering};
 use super::local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX};
+use super::log_record::{LogPlace, LogRecord};
 use crate::stream::{Batch, Packet, PacketFlags, StreamInfo};
+use crate::wall_clock::micros_at;
 
 /// Shortest wait for a start point before a reader begins without one.
 const START_WAIT_MIN: Duration = Duration::from_secs(10);
@@ -97,6 +99,8 @@ pub struct Log {
     ended: Option<EndReason>,
     variants: SmallVec<[ChannelMap; VARIANTS_MAX]>,
     datagrams: RefCell<Datagrams>,
+    /// What other threads see.
+    record: Arc<LogRecord>,
 }
 
 /// How far the datagram image is built.
@@ -128,6 +132,7 @@ impl Log {
             ended: None,
             variants: SmallVec::new(),
             datagrams: RefCell::default(),
+            record: Arc::default(),
         }
     }
 
@@ -157,6 +162,9 @@ impl Log {
             resume_at,
         });
         self.evict_over_limits(read_at, evict);
+        self.record.set_head(end, read_at);
+        let oldest = self.entries.front().map_or(read_at, |entry| entry.read_at);
+        self.record.set_tail(self.evicted_bytes, oldest);
         Appended::Kept
     }
 
@@ -169,6 +177,28 @@ impl Log {
     #[must_use]
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
+    }
+
+    /// What other threads see of it.
+    #[must_use]
+    pub fn record(&self) -> &Arc<LogRecord> {
+        &self.record
+    }
+
+    /// Where somebody stands who has been given all before `position`.
+    #[must_use]
+    pub fn place(&self, position: Position) -> LogPlace {
+        let before = position.entry.checked_sub(1);
+        let given = before.and_then(|number| self.entry(number));
+        let begun = self.entry(position.entry);
+        let packets = begun.map(|entry| &entry.batch.shared().packets);
+        let next = packets.and_then(|packets| packets.get(position.packet as usize));
+        let read_at = given.or(begun).map(|entry| entry.read_at);
+        LogPlace {
+            bytes: self.head_bytes() - self.bytes_from(position.entry)
+                + next.map_or(0, |packet| u64::from(packet.offset)),
+            read_us: read_at.map_or(0, micros_at),
+        }
     }
 
     /// The stream's tracks.
@@ -419,6 +449,12 @@ impl Log {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.record.clear();
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -579,5 +615,39 @@ pub(super) mod tests {
             .map(|channel| log.variant_index(&map(channel)))
             .into();
         assert_eq!(indexes, [Some(0), Some(1), Some(2), Some(3), None, Some(1)]);
+    }
+
+    #[test]
+    fn others_see_where_a_log_begins_and_ends_and_how_far_somebody_stands_behind() {
+        let (begin, limits) = (
+            Instant::now(),
+            LogLimits {
+                bytes: 100,
+                ..ROOMY
+            },
+        );
+        let mut log = log_with(limits);
+        for sequence in 0..10 {
+            let read_at = begin + Duration::from_millis(100 * sequence);
+            let batch = batch_at(sequence, &[(0, sequence % 2 == 0)], read_at);
+            log.append(Arc::new(batch), drop);
+        }
+        let (record, oldest) = (log.record().clone(), log.tail());
+        assert_eq!(record.head().bytes, 200);
+        assert_eq!(
+            (record.held_bytes(), record.held_time().as_millis()),
+            (100, 400)
+        );
+        let place = log.place(Position {
+            entry: oldest + 2,
+            packet: 0,
+        });
+        assert_eq!(place.bytes, 140);
+        assert_eq!(record.head().read_us - place.read_us, 300_000);
+        drop(log);
+        assert_eq!(
+            (record.held_bytes(), record.held_time()),
+            (0, Duration::ZERO)
+        );
     }
 }

@@ -9,6 +9,7 @@ mod cursor;
 mod datagrams;
 mod local_batch;
 mod log;
+mod log_record;
 mod shared_log;
 mod wake_queue;
 
@@ -16,5 +17,6 @@ pub use cursor::{Cursor, Drop, DropReason, Next, SlowReaderPolicy, Start};
 pub use datagrams::{DatagramBatch, DatagramNumbering, DatagramRun};
 pub use local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX, VariantImage};
 pub use log::{Appended, EndReason, Entry, Log, LogLimits, Position};
+pub use log_record::{IN_STEP, LogPlace, LogRecord};
 pub use shared_log::{DatagramSeat, ReaderSeat, SharedLog};
 pub use wake_queue::{WakeLimits, WakeQueue};

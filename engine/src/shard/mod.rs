@@ -47,6 +47,7 @@ pub use shared::{ConfigHandle, ServerState};
 use crate::admit::HashedAnswer;
 use crate::event::{Event, SessionEnd};
 use crate::fanout::{Log, WakeLimits, WakeQueue};
+use crate::latency::ShardLatencies;
 use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
@@ -89,6 +90,8 @@ pub struct Shard {
     pub bursts: Pacer,
     /// The groups that readers here were told of.
     pub multicast: MulticastGroups,
+    /// How late packets leave here.
+    pub latencies: ShardLatencies,
     hash_questions: HashQuestions,
     open_questions: OpenQuestions,
     state: Guarded<State>,
@@ -126,6 +129,8 @@ impl Shard {
             readers: config.fanout.wake_readers,
             bytes: config.fanout.wake_bytes,
         };
+        let (index, board) = (context.id().index(), server.latency.clone());
+        let latencies = ShardLatencies::new(index, board, shardcast_platform::now());
         let shard = Rc::new(Self {
             wake_queue: WakeQueue::new(limits),
             coalesce: CoalesceTimer::new(config.fanout.coalesce),
@@ -134,6 +139,7 @@ impl Shard {
             feeds: DatagramFeeds::default(),
             bursts: Pacer::default(),
             multicast: MulticastGroups::default(),
+            latencies,
             hash_questions: HashQuestions::default(),
             open_questions: OpenQuestions::default(),
             state: context.guard(State::default()),
@@ -155,7 +161,10 @@ impl Shard {
             write: config.write_timeout,
         };
         shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
-            let also = |now| shard.own_end_overdue(now);
+            let also = |now| {
+                shard.own_end_overdue(now);
+                shard.latencies.publish(now);
+            };
             shard.sessions.sweep(timeouts, also).await;
         });
         shard.spawn_stage(STAGE_DATAGRAMS, |shard| async move {

@@ -19,6 +19,7 @@ use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_runs};
 use crate::fanout::{
     Cursor, DatagramRun, DatagramSeat, ReaderSeat, SharedLog, SlowReaderPolicy, Start,
 };
+use crate::latency::PathLatency;
 use crate::path::{PathEntry, PathId, PathName};
 use crate::stream::{Generation, TrackBase};
 use crate::supervise::STAGE_DATAGRAMS;
@@ -130,6 +131,7 @@ struct Sender {
     /// RTP and RTCP of each track.
     tracks: Vec<(SocketAddr, SocketAddr)>,
     begin: Arc<[TrackBase]>,
+    latency: Rc<PathLatency>,
     turn: Rc<Notify>,
 }
 
@@ -179,6 +181,7 @@ impl MulticastGroup {
             queue: DatagramQueue::new(cursor, all_tracks, described.begin.clone()),
             tracks: self.leases.iter().map(at).collect(),
             begin: described.begin.clone(),
+            latency: shard.latencies.of(path, shardcast_platform::now()),
             turn: Rc::default(),
         };
         *feed = Some(Feed {
@@ -224,7 +227,10 @@ impl Sender {
     async fn send_burst(&mut self) {
         let (socket, tracks) = (&self.socket, &self.tracks);
         let send = |run: &DatagramRun| send(socket, tracks, run).unwrap_or(run.bytes.len());
-        self.queue.send_burst(send);
+        let (_, cargo) = self.queue.send_burst(send);
+        if !cargo.is_empty() {
+            cargo.record(&self.latency, shardcast_platform::now(), 1);
+        }
         if self.queue.has_runs() {
             self.shard.bursts.wait(&self.turn).await;
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::event::Event;
 use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
-use crate::path::{Occupancy, PathEntry, PathId, PublishRefusal, ReadRefusal, Seat};
+use crate::path::{Occupancy, PathEntry, PathId, PathName, PublishRefusal, ReadRefusal, Seat};
 use crate::random::random_u32;
 use crate::session_id::SessionId;
 use crate::stream::{Batch, Generation, Standing, StreamInfo, TrackBase, TrackClock};
@@ -302,12 +302,19 @@ impl Shard {
         let known = described.info.clone();
         self.server.streams.set(owned.entry.id, known);
         let stream = owned.stream.insert(self.new_stream(described, config));
+        self.list_log(&path, &stream.log);
         self.server.events.publish(&Event::PathAvailable {
             path,
             publisher,
             tracks,
         });
         stream.grant()
+    }
+
+    /// From here on the log is seen by other threads.
+    pub(super) fn list_log(&self, path: &PathName, log: &SharedLog) {
+        let (shard, log) = (self.id().index(), log.log.borrow());
+        self.server.logs.insert(path.clone(), shard, log.record());
     }
 
     fn new_stream(&self, described: Described, config: &PathConfig) -> OwnedStream {

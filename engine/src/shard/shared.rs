@@ -11,8 +11,9 @@ use shardcast_runtime::{DoorSender, Full, ShardId, place};
 
 use crate::admit::Admission;
 use crate::event::EventBus;
+use crate::latency::LatencyBoard;
 use crate::path::{Directory, PathName};
-use crate::record::{SessionRecords, StreamRecords};
+use crate::record::{LogRecords, SessionRecords, StreamRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 
 use super::{DatagramDirectory, Errand, IdleSessions, MulticastAddresses};
@@ -33,6 +34,10 @@ pub struct ServerState {
     pub events: EventBus,
     /// What is counted of sessions.
     pub records: SessionRecords,
+    /// How late packets leave, by path.
+    pub latency: Arc<LatencyBoard>,
+    /// What is counted of logs.
+    pub logs: LogRecords,
     /// What is known of streams.
     pub streams: StreamRecords,
     /// Sessions that neither play nor record, by address.
@@ -71,6 +76,8 @@ impl ServerState {
             directory: Directory::default(),
             events,
             records: SessionRecords::default(),
+            latency: LatencyBoard::new(shards),
+            logs: LogRecords::default(),
             streams: StreamRecords::default(),
             idle_sessions: IdleSessions::default(),
             datagram_directory: Arc::default(),

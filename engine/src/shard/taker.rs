@@ -106,6 +106,7 @@ impl Shard {
             log.log.borrow_mut().end(reason);
         }
         taken.stream = Some((generation, log.clone()));
+        self.list_log(&entry.name, &log);
         log
     }
 

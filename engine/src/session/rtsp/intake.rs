@@ -160,9 +160,15 @@ struct Work {
     inbox: Rc<DatagramInbox>,
     is_stopped: Rc<Cell<bool>>,
     /// Each track's packets on their way to their order; at most one per track.
-    windows: Vec<ReorderWindow<BytesMut>>,
+    windows: Vec<ReorderWindow<Arrived>>,
     begun: Instant,
     reports: ReportWay,
+}
+
+/// A packet in the frame that it would have over TCP.
+struct Arrived {
+    frame: BytesMut,
+    read_at: Instant,
 }
 
 /// Where a publisher hears what of its tracks has arrived. Over the connection nothing is lost that it would have to hear
@@ -206,8 +212,9 @@ impl Work {
         loop {
             let is_last = self.is_stopped.get();
             let now = now();
+            let read_at = self.inbox.take_read_time().unwrap_or(now);
             for chunk in self.inbox.take() {
-                self.take_chunk(chunk, now);
+                self.take_chunk(chunk, read_at);
             }
             self.release(now);
             self.count_dropped();
@@ -216,7 +223,7 @@ impl Work {
             }
             watch_batch(&self.shard, &self.desk, &self.timer);
             if is_last {
-                return self.release_all(now);
+                return self.release_all();
             }
             self.wait().await;
         }
@@ -262,36 +269,40 @@ impl Work {
         let Some(sequence) = sequence else {
             return self.hand_in(track, frame, now);
         };
+        let arrived = Arrived {
+            frame,
+            read_at: now,
+        };
         if self.windows.len() <= track {
             self.windows.resize_with(track + 1, ReorderWindow::new);
         }
-        let (since, bytes) = (self.since(now), frame.len());
+        let (since, bytes) = (self.since(now), arrived.frame.len());
         if let Some(window) = self.windows.get_mut(track) {
-            window.push(sequence, since, frame, bytes);
+            window.push(sequence, since, arrived, bytes);
         }
-        self.release_track(track, now, since);
+        self.release_track(track, since);
     }
 
     fn release(&mut self, now: Instant) {
         let since = self.since(now);
         for track in 0..self.windows.len() {
-            self.release_track(track, now, since);
+            self.release_track(track, since);
         }
     }
 
-    fn release_all(&mut self, now: Instant) {
+    fn release_all(&mut self) {
         for track in 0..self.windows.len() {
-            self.release_track(track, now, Duration::MAX);
+            self.release_track(track, Duration::MAX);
         }
     }
 
-    fn release_track(&mut self, track: usize, now: Instant, since: Duration) {
-        while let Some(frame) = self
+    fn release_track(&mut self, track: usize, since: Duration) {
+        while let Some(arrived) = self
             .windows
             .get_mut(track)
             .and_then(|window| window.pop(since))
         {
-            self.hand_in(track, frame, now);
+            self.hand_in(track, arrived.frame, arrived.read_at);
         }
     }
 

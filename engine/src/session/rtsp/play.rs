@@ -22,6 +22,7 @@ use super::writer::{Media, Play, WriterEnd, spawn_writer};
 use crate::egress::TcpQueue;
 use crate::event::SessionEnd;
 use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
+use crate::latency::PathLatency;
 use crate::path::PathEntry;
 use crate::record::{Role, SessionRecord};
 use crate::session::begun::Begun;
@@ -52,6 +53,8 @@ pub(super) struct Subscription {
     described: Described,
     pub(super) log: Rc<SharedLog>,
     pub(super) seat: Rc<ReaderSeat>,
+    /// Where is recorded how late its packets leave.
+    pub(super) latency: Rc<PathLatency>,
 }
 
 impl Drop for Subscription {
@@ -84,6 +87,7 @@ impl ReaderStart {
             described: described.clone(),
             seat: if is_fed { log.quiet_seat() } else { log.seat() },
             log,
+            latency: shard.latencies.of(&entry.name, shardcast_platform::now()),
         };
         Ok(Self {
             subscription,
@@ -163,13 +167,15 @@ impl<T: Transport> Connection<T> {
 
     /// Places the cursor, answers PLAY, and tells that a reader has begun.
     fn begin_play(&mut self, start: ReaderStart) -> (Rc<Play>, Media) {
-        let record = Arc::new(SessionRecord::new(
+        let record = SessionRecord::new(
             self.session.id,
             Role::Reader,
             self.session.peer,
             start.subscription.entry.name.clone(),
             self.shard.id().index(),
-        ));
+        );
+        let log = start.subscription.log.log.borrow().record().clone();
+        let record = Arc::new(record.reading(log));
         let losses = ReportedLosses::new(record.clone(), &start.described.begin);
         let losses = Rc::new(losses);
         let (media, infos) = self.begin_media(&start, &losses);

@@ -137,6 +137,7 @@ impl<S: Sink> Writer<S> {
                 if let Err(end) = result {
                     return self.fail(end);
                 }
+                self.note_written(&mut queue);
             }
             match fill {
                 _ if self.play.stop.get() => {
@@ -149,6 +150,19 @@ impl<S: Sink> Writer<S> {
                 Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
                 Fill::Ended(reason) => return self.deliver_end(SessionEnd::Stream(reason)).await,
             }
+        }
+    }
+
+    /// What was taken last has left.
+    fn note_written(&self, queue: &mut TcpQueue) {
+        let (record, cargo) = (&self.play.record, queue.take_cargo());
+        record.progress.set(queue.place());
+        if cargo.is_empty() {
+            return;
+        }
+        let latency = &self.play.subscription.latency;
+        if let Some((latency_us, packets)) = cargo.record(latency, shardcast_platform::now(), 1) {
+            record.latency.note(latency_us, packets.into());
         }
     }
 

@@ -20,7 +20,10 @@ use super::pacer::BURST_INTERVAL;
 use super::ports::DatagramPorts;
 use crate::drops::ReaderDrops;
 use crate::egress::{DatagramQueue, Fill, goodbye_runs};
-use crate::fanout::{DatagramRun, DatagramSeat, DropReason, EndReason, ReaderSeat, SharedLog};
+use crate::fanout::{
+    DatagramRun, DatagramSeat, DropReason, EndReason, IN_STEP, Log, ReaderSeat, SharedLog,
+};
+use crate::latency::PathLatency;
 use crate::path::{PathEntry, PathId};
 use crate::record::SessionRecord;
 use crate::shard::Shard;
@@ -45,6 +48,7 @@ pub struct DatagramFeed {
     readers: RefCell<Vec<Rc<FedReader>>>,
     in_step: RefCell<Option<InStep>>,
     ports: Rc<DatagramPorts>,
+    latency: Rc<PathLatency>,
     /// Which reader is served next in this round.
     next: Cell<usize>,
     is_closed: Cell<bool>,
@@ -149,16 +153,21 @@ impl FedReader {
     /// From here on it is sent what is sent in step.
     pub(super) fn note_told(&self, sent: &Sent) {
         self.told.replace(sent.clone());
+        self.record.progress.set(IN_STEP);
     }
 
     /// Counts what it was sent in step since it was last told.
     pub(super) fn tell(&self, sent: &Sent) {
         let told = self.told.replace(sent.clone());
-        let tracks = sent.iter().zip(&told).zip(self.way.is_set_up());
+        let tracks = sent.tracks.iter().zip(&told.tracks);
+        let tracks = tracks.zip(self.way.is_set_up());
         for ((now, before), _) in tracks.filter(|(_, is_set_up)| *is_set_up) {
             self.record.packets.add(now.0 - before.0);
             self.record.outbound_bytes.add(now.1 - before.1);
         }
+        let (sum_us, packets) = (sent.sum_us - told.sum_us, sent.packets - told.packets);
+        let (last_us, max_us) = (sent.last_us, sent.max_us);
+        self.record.latency.add(last_us, max_us, sum_us, packets);
     }
 
     pub(super) fn end(&self, end: FedEnd) {
@@ -167,12 +176,21 @@ impl FedReader {
     }
 
     /// Sends a burst; false when the socket takes no more.
-    fn send_burst(&self, queue: &mut DatagramQueue) -> bool {
-        queue.send_burst(|run| {
+    fn send_burst(&self, queue: &mut DatagramQueue, log: &Log, latency: &PathLatency) -> bool {
+        let (is_taken, cargo) = queue.send_burst(|run| {
             let sent = self.way.send(run);
             self.record.outbound_bytes.add(sent as u64);
             sent
-        })
+        });
+        if !cargo.is_empty()
+            && let Some((latency_us, packets)) = cargo.record(latency, shardcast_platform::now(), 1)
+        {
+            self.record.latency.note(latency_us, packets.into());
+        }
+        if let Some(place) = queue.place(log) {
+            self.record.progress.set(place);
+        }
+        is_taken
     }
 }
 
@@ -255,6 +273,8 @@ impl DatagramFeed {
         }
         let in_step = self.in_step.borrow();
         let log = self.log.log.borrow();
+        let place = in_step.as_ref().and_then(|group| group.queue.place(&log));
+        place.inspect(|place| log.record().in_step.set(*place));
         // The end may have come with the last batch, and then nobody wakes the feed for it.
         let is_end_due = is_fed && log.ended().is_some();
         in_step
@@ -318,7 +338,11 @@ impl DatagramFeed {
     async fn send_in_step(&self, burst: &Burst, turn: &Rc<Notify>) {
         loop {
             let left = match self.in_step.borrow_mut().as_mut() {
-                Some(group) => group.send_some(&self.ports, burst, READERS_PER_TURN),
+                Some(group) => {
+                    let left = group.send_some(&self.ports, burst, READERS_PER_TURN);
+                    group.note_turn(burst, &self.latency);
+                    left
+                }
                 None => return,
             };
             match left {
@@ -363,6 +387,8 @@ impl DatagramFeed {
         let group = in_step.get_or_insert_with(|| InStep::at(&queue, reader.way.tracks.len(), now));
         if group.queue.stands_with(&queue, &log) {
             group.join(reader);
+            let place = group.queue.place(&log);
+            place.inspect(|place| log.record().in_step.set(*place));
             self.next.set(self.next.get() - 1);
             self.readers.borrow_mut().remove(self.next.get());
         } else if group.is_empty() {
@@ -408,7 +434,8 @@ impl DatagramFeed {
         // As above.
         let is_end_due = log.ended().is_some() && reader.ended.get().is_none();
         let has_more = |queue: &DatagramQueue| queue.has_more(&log) || is_end_due;
-        match (reader.send_burst(&mut queue), has_more(&queue)) {
+        let is_taken = reader.send_burst(&mut queue, &log, &self.latency);
+        match (is_taken, has_more(&queue)) {
             (false, _) => Served::Blocked,
             (true, true) => Served::Behind,
             (true, false) => Served::AtHead,
@@ -442,6 +469,7 @@ impl Shard {
             readers: RefCell::default(),
             in_step: RefCell::default(),
             ports,
+            latency: self.latencies.of(&entry.name, shardcast_platform::now()),
             next: Cell::new(0),
             is_closed: Cell::new(false),
             _datagrams: log.join_datagrams(packet_bytes_max),

@@ -15,6 +15,7 @@ use super::feed::{FedEnd, FedReader};
 use super::ports::DatagramPorts;
 use crate::egress::DatagramQueue;
 use crate::fanout::DatagramRun;
+use crate::latency::PathLatency;
 
 /// Records are told at most so often.
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub(super) struct InStep {
     sent: Sent,
     last_told: Instant,
     place: Place,
+    /// Readers who had been sent the burst when its turns were last noted.
+    noted: usize,
 }
 
 /// How far a burst has come.
@@ -50,8 +53,28 @@ struct Place {
     datagrams: usize,
 }
 
-/// What was sent of each track: datagrams and bytes.
-pub(super) type Sent = SmallVec<[(u64, u64); 2]>;
+/// What was sent to each of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent {
+    /// Of each track: datagrams and bytes.
+    pub(super) tracks: SmallVec<[(u64, u64); 2]>,
+    /// Datagrams whose lateness counts, and the sum of it; each as late as for the last reader who was sent it.
+    pub(super) packets: u64,
+    pub(super) sum_us: u64,
+    pub(super) last_us: u64,
+    pub(super) max_us: u64,
+}
+
+impl Sent {
+    fn note_latency(&mut self, latency_us: u64, packets: u64) {
+        self.packets += packets;
+        self.sum_us = self
+            .sum_us
+            .saturating_add(latency_us.saturating_mul(packets));
+        self.last_us = latency_us;
+        self.max_us = self.max_us.max(latency_us);
+    }
+}
 
 #[derive(Debug)]
 struct Target {
@@ -69,9 +92,13 @@ impl InStep {
             queue: queue.for_all(tracks),
             readers: Vec::new(),
             targets: (0..tracks).map(|_| Vec::new()).collect(),
-            sent: SmallVec::from_elem((0, 0), tracks),
+            sent: Sent {
+                tracks: SmallVec::from_elem((0, 0), tracks),
+                ..Sent::default()
+            },
             last_told: now,
             place: Place::default(),
+            noted: 0,
         }
     }
 
@@ -104,6 +131,7 @@ impl InStep {
                 targets.remove(index);
                 if track == self.place.track {
                     self.place.leave(index);
+                    self.noted = self.noted.min(self.place.target);
                 }
             }
         }
@@ -152,6 +180,7 @@ impl InStep {
             track,
             ..Place::default()
         };
+        self.noted = 0;
         if let Some(targets) = self
             .targets
             .get_mut(track)
@@ -159,7 +188,7 @@ impl InStep {
         {
             targets.rotate_left(1);
         }
-        if let Some((datagrams, bytes)) = self.sent.get_mut(track) {
+        if let Some((datagrams, bytes)) = self.sent.tracks.get_mut(track) {
             for run in burst {
                 *datagrams += run.datagrams() as u64;
                 *bytes += run.bytes.len() as u64;
@@ -191,6 +220,24 @@ impl InStep {
         match place.target < all {
             true => Left::Some,
             false => Left::Nobody,
+        }
+    }
+
+    /// Records how late the burst was for those who have been sent it since the last time.
+    pub(super) fn note_turn(&mut self, burst: &[DatagramRun], latency: &PathLatency) {
+        let readers = self.place.target.saturating_sub(self.noted);
+        self.noted = self.place.target;
+        let datagrams: usize = burst.iter().map(DatagramRun::datagrams).sum();
+        let cargo = self.queue.cargo(datagrams as u64);
+        let readers = u32::try_from(readers).unwrap_or(u32::MAX);
+        if !cargo.is_empty()
+            && let Some((latency_us, packets)) =
+                cargo.record(latency, shardcast_platform::now(), readers)
+        {
+            let all = self.targets.get(self.place.track).map_or(0, Vec::len);
+            if self.place.target >= all {
+                self.sent.note_latency(latency_us, packets.into());
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use shardcast_platform::Slab;
@@ -27,6 +28,8 @@ pub struct DatagramInbox {
     /// Chunks that are full.
     full: RefCell<Vec<BytesMut>>,
     waiting_bytes: Cell<usize>,
+    /// When the first of those that wait was read.
+    read_at: Cell<Option<Instant>>,
     /// Datagrams that found no room.
     dropped: Cell<u64>,
     /// Something has come; the session waits for it.
@@ -42,6 +45,7 @@ impl DatagramInbox {
             open: RefCell::new(Slab::with_capacity(CHUNK_BYTES)),
             full: RefCell::default(),
             waiting_bytes: Cell::new(0),
+            read_at: Cell::new(None),
             dropped: Cell::new(0),
             news: Notify::new(),
         })
@@ -57,6 +61,11 @@ impl DatagramInbox {
         }
         self.waiting_bytes.set(0);
         chunks
+    }
+
+    /// When the first of those was read that [`Self::take`] gives next, if there are any.
+    pub fn take_read_time(&self) -> Option<Instant> {
+        self.read_at.take()
     }
 
     /// Datagrams that were dropped since it was last asked.
@@ -93,7 +102,9 @@ impl DatagramTaker for DatagramInbox {
         }
         let [high, low] = len.to_be_bytes();
         self.push([b'$', channel, high, low], bytes);
-        self.session.note_media(shardcast_platform::now());
+        let now = shardcast_platform::now();
+        self.read_at.set(self.read_at.get().or(Some(now)));
+        self.session.note_media(now);
         self.news.notify();
     }
 }
@@ -102,7 +113,6 @@ impl DatagramTaker for DatagramInbox {
 mod tests {
     use super::*;
     use crate::session_id::SessionId;
-    use std::time::Instant;
 
     fn inbox() -> Rc<DatagramInbox> {
         let peer = ([127, 0, 0, 1], 1).into();
