@@ -72,7 +72,7 @@ pub use net::{
     RunHead, SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind,
     bind_udp, bind_udp_pair, multicast_sender, source_towards,
 };
-pub use process::{Signal, raise_descriptor_limit, watch_signals};
+pub use process::{Signal, are_descriptors_scarce, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};
 pub use time::{now, sleep, sleep_until};
 pub use usage::{ProcessUsage, thread_cpu_time, usage_of};

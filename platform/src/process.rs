@@ -34,3 +34,10 @@ pub fn watch_signals(handler: impl Fn(Signal) + Send + 'static) -> io::Result<()
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     os::raise_descriptor_limit()
 }
+
+/// Whether no more than `reserve` descriptors are left, or an eighth of the limit if that is less. Whoever asks before it
+/// takes one leaves the rest to others. Two or three system calls; on Windows there is no limit to meet.
+#[must_use]
+pub fn are_descriptors_scarce(reserve: u64) -> bool {
+    os::are_descriptors_scarce(reserve)
+}

@@ -21,9 +21,9 @@ pub(crate) use datagrams::{
     SEGMENTS_MAX, interface_of, is_refusal_of_runs, prepare_datagrams, receive_datagrams,
     send_datagrams,
 };
-pub(crate) use limit::raise_descriptor_limit;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 pub(crate) use limit::raise_lockable_memory_limit;
+pub(crate) use limit::{are_descriptors_scarce, raise_descriptor_limit};
 pub(crate) use signal::watch_signals;
 pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
 pub(crate) use usage::{thread_cpu_time, usage_of};
