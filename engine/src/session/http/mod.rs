@@ -22,6 +22,7 @@ use crate::control::{ControlState, Site};
 use crate::event::SessionEnd;
 use crate::shard::{SessionHandle, Shard};
 
+use authorise::Proven;
 use io::HyperStream;
 use request::Connected;
 
@@ -50,6 +51,7 @@ pub(super) async fn serve(
         shard: shard.clone(),
         session: session.clone(),
         service,
+        proven: Proven::default(),
     });
     let answer = service_fn(|request| {
         session.note_request(shardcast_platform::now());

@@ -1,6 +1,6 @@
 //! What is answered instead of what was asked for, and under which reason it is counted.
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::control::{Answer, Site};
 use crate::refusal::RefusalReason;
@@ -22,10 +22,29 @@ pub(super) enum Refused {
     BodyUnfinished,
     /// Too much waits for an answer.
     Busy,
+    /// Who asks has to say who it is first.
+    CredentialsMissing,
+    /// Who asks is not who may.
+    AuthenticationFailed,
+    /// So many attempts of its address have failed that nothing more of it is looked at for now.
+    TooManyFailures,
+    /// Its password could not be looked at in time.
+    HashOverdue,
+    /// A page of another origin has sent it, which is not allowed to.
+    ForeignPage,
+    /// Such a page has sent a body in a form for which its browser has not asked.
+    ForeignForm,
 }
 
+/// How browsers and scripts of MediaMTX's users know what they are asked for. It goes with a failure too (RFC 9110, section
+/// 15.5.2), so that a browser asks again.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"mediamtx\"");
+
+/// When an address that has failed too often may ask again: as many seconds as its attempts wait.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
 impl Refused {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -33,7 +52,11 @@ impl Refused {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyUnfinished => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::HashOverdue => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CredentialsMissing | Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
+            Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Self::ForeignPage => StatusCode::FORBIDDEN,
+            Self::ForeignForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 
@@ -47,16 +70,21 @@ impl Refused {
             Self::BodyTooLarge => RefusalReason::BodyTooLarge,
             Self::BodyUnfinished => RefusalReason::MessageUnfinished,
             Self::Busy => RefusalReason::Unavailable,
+            Self::CredentialsMissing => RefusalReason::Unauthorized,
+            Self::AuthenticationFailed => RefusalReason::AuthenticationFailed,
+            Self::TooManyFailures => RefusalReason::TooManyFailures,
+            Self::HashOverdue => RefusalReason::HashOverdue,
+            Self::ForeignPage => RefusalReason::Forbidden,
+            Self::ForeignForm => RefusalReason::UnsupportedMediaType,
         }
     }
 
     /// Nothing that comes behind it on the connection can be understood, or is worth waiting for.
     pub(super) fn ends_connection(&self) -> bool {
-        let is_understood = matches!(
+        matches!(
             self,
-            Self::NotFound | Self::MethodNotAllowed(_) | Self::Busy
-        );
-        !is_understood
+            Self::UriTooLong | Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyUnfinished
+        )
     }
 
     /// In the words of the site.
@@ -64,15 +92,36 @@ impl Refused {
         let status = self.status();
         let message = match self {
             Self::BadRequest(what) => what,
+            // In MediaMTX's words.
+            Self::CredentialsMissing | Self::AuthenticationFailed => "authentication error",
+            Self::TooManyFailures => "too many attempts of this address have failed",
+            Self::HashOverdue => "too many passwords wait to be looked at",
+            Self::ForeignPage => "pages of this origin are not allowed",
+            Self::ForeignForm => {
+                "pages of other origins have to send 'Content-Type: application/json'"
+            }
             _ => status.canonical_reason().unwrap_or_default(),
         };
         let mut answer = site.refusal(status, message);
-        if let Self::MethodNotAllowed(methods) = self
-            && let Ok(allowed) = HeaderValue::from_str(&allowed(methods))
-        {
-            answer.headers_mut().insert(header::ALLOW, allowed);
+        if let Some((name, value)) = self.header() {
+            answer.headers_mut().insert(name, value);
         }
         answer
+    }
+
+    /// What belongs to its status.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::MethodNotAllowed(methods) => {
+                let allowed = HeaderValue::from_str(&allowed(methods)).ok()?;
+                Some((header::ALLOW, allowed))
+            }
+            Self::CredentialsMissing | Self::AuthenticationFailed => {
+                Some((header::WWW_AUTHENTICATE, CHALLENGE))
+            }
+            Self::TooManyFailures => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            _ => None,
+        }
     }
 }
 

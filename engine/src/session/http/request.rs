@@ -9,8 +9,11 @@ use http::{HeaderValue, Method, header};
 use hyper::body::Incoming;
 use shardcast_config::HttpConfig;
 
+use super::authorise::{Proven, authorise};
+use super::cors::{self, Sent};
+use super::proxies::Asker;
 use super::refused::Refused;
-use super::{HttpService, authorise, body, cors, proxies, target};
+use super::{HttpService, body, target};
 use crate::control::{Answer, Body, Found, Handler, Request, Response};
 use crate::shard::{SessionHandle, Shard};
 
@@ -23,6 +26,7 @@ pub(super) struct Connected {
     pub(super) shard: Rc<Shard>,
     pub(super) session: Rc<SessionHandle>,
     pub(super) service: HttpService,
+    pub(super) proven: Proven,
 }
 
 /// What the client is given instead, or the refusal that is made into that.
@@ -68,7 +72,7 @@ impl Connected {
             answer.map(Body::Whole)
         });
         let headers = response.headers_mut();
-        cors::allow(&asked, config, headers);
+        cors::allow(&config.allow_origins, &asked, headers);
         headers.insert(header::SERVER, SERVER);
         if is_last {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -86,30 +90,34 @@ impl Connected {
         config: &HttpConfig,
     ) -> Result<Response, Instead> {
         if head.method == Method::OPTIONS && head.uri.path() == "*" {
-            return Err(cors::preflight(&head, config, &[])
-                .unwrap_or_default()
-                .into());
+            return Err(cors::answer_options(&head, &[]).into());
         }
         target::check(&head)?;
         let site = self.service.site.clone();
         let found = site.find(head.uri.path());
-        let asker = proxies::asker(self.session.peer, &head.headers, &config.trusted_proxies);
         let methods = found.as_ref().map(Found::methods).unwrap_or_default();
-        if let Some(answer) = cors::preflight(&head, config, &methods) {
-            return Err(answer.into());
+        if head.method == Method::OPTIONS && found.is_some() {
+            return Err(cors::answer_options(&head, &methods).into());
         }
-        if let Some(answer) = cors::refuse(&head, config) {
-            return Err(answer.into());
-        }
+        let peer = (self.session.peer, config.encryption);
+        let asker = Asker::of(peer, &head.headers, &config.trusted_proxies);
+        cors::refuse_foreign(Sent::of(&head, asker), &config.allow_origins)?;
         if !found.as_ref().is_some_and(|found| found.route.is_open) {
-            let permitted = authorise::authorise(&self.shard, &self.session, &site, asker, &head);
-            permitted.await?;
+            let (session, action) = (&self.session, site.kind.action());
+            authorise(
+                &self.shard,
+                session,
+                &self.proven,
+                (action, asker.peer),
+                &head.headers,
+            )
+            .await?;
         }
         let found = found.ok_or(Refused::NotFound)?;
         let handler = found
             .handler(&head.method)
             .ok_or(Refused::MethodNotAllowed(methods))?;
-        let request = self.read(head, body, &found, asker).await?;
+        let request = self.read(head, body, &found, asker.peer).await?;
         self.work_out(handler, request).await
     }
 
