@@ -50,8 +50,8 @@ mod windows;
 /// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
 /// `pin_current_thread`, `run_on`, `lower_current_thread`, `precise_timers`, `thread_cpu_time`, `usage_of`, `watch_signals`, `raise_descriptor_limit`;
 /// for datagrams `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
-/// `interface_of` and `SEGMENTS_MAX`; for streams by calls that do not wait `discard_now`, `receive_now`,
-/// `send_now` and `stamp_arrivals`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
+/// `interface_of` and `SEGMENTS_MAX`; for streams by calls that do not wait `discard_now`, `receive_now`, `take_now`,
+/// `send_now`, `send_slices_now` and `stamp_arrivals`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
 #[cfg(unix)]
 use unix as os;
 #[cfg(windows)]
@@ -68,9 +68,9 @@ pub use driver::{
 };
 pub use net::{
     AcceptOutcome, Acceptor, Arrived, BindError, Bound, BoundUdp, Datagram, IdleSocket,
-    ListenAddress, ListenAddressError, MULTICAST_TTL, ReadHalf, Readiness, Received, RecvSlab,
-    RunHead, SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket, WriteHalf, bind,
-    bind_udp, bind_udp_pair, multicast_sender, source_towards,
+    ListenAddress, ListenAddressError, MULTICAST_TTL, PolledStream, ReadHalf, Readiness, Received,
+    RecvSlab, RunHead, SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket,
+    WriteHalf, bind, bind_udp, bind_udp_pair, multicast_sender, source_towards,
 };
 pub use process::{Signal, are_descriptors_scarce, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};

@@ -233,6 +233,10 @@ impl WriteHalf {
         on_its_backend!(self, half => half.write_or(gather, cancel).await)
     }
 
+    pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        on_its_backend!(self, half => half.writable(cancel).await)
+    }
+
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
         on_its_backend!(self, half => half.with_socket(action))
     }

@@ -16,7 +16,8 @@
 //!   `readable(&self, &Cancel) -> Option<io::Result<()>>` (`None` is cancelled; safe to drop),
 //!   `is_of(&self, &WriteHalf) -> bool`, `with_socket(&self, impl FnOnce(&socket2::Socket) -> R) -> R`
 //! - `WriteHalf`: `write(&mut self, Gather) -> (io::Result<usize>, Gather)` which does *not* advance
-//!   the gather, `write_or(&mut self, Gather, &Cancel) -> (Outcome, Gather)`, `with_socket`
+//!   the gather, `write_or(&mut self, Gather, &Cancel) -> (Outcome, Gather)`,
+//!   `writable(&self, &Cancel) -> Option<io::Result<()>>` as `readable`, `with_socket`
 //! - `release(ReadHalf, WriteHalf) -> Result<std::net::TcpStream, (ReadHalf, WriteHalf)>`,
 //!   `adopt(std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)>`
 //! - `Datagrams`: a socket in non-blocking mode, of which the loop says when a call is worth a try:

@@ -17,7 +17,7 @@ pub use listen::BindError;
 pub use listener::{AcceptOutcome, Acceptor, Bound, TcpListener, bind};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use stream::discard_by_reading;
-pub use stream::{Arrived, IdleSocket, ReadHalf, SendBuffer, TcpStream, WriteHalf};
+pub use stream::{Arrived, IdleSocket, PolledStream, ReadHalf, SendBuffer, TcpStream, WriteHalf};
 pub(crate) use udp::Arrival;
 pub use udp::{
     BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, RunHead, UdpOptions, UdpSeat,

@@ -25,7 +25,9 @@ pub(crate) use datagrams::{
 pub(crate) use limit::raise_lockable_memory_limit;
 pub(crate) use limit::{are_descriptors_scarce, raise_descriptor_limit};
 pub(crate) use signal::watch_signals;
-pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
+pub(crate) use stream::{
+    discard_now, receive_now, send_now, send_slices_now, stamp_arrivals, take_now,
+};
 pub(crate) use usage::{thread_cpu_time, usage_of};
 
 /// Lets a restart bind while connections of the last run linger in TIME_WAIT. Here it does not let

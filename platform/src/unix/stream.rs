@@ -1,7 +1,7 @@
 //! A connection by plain calls that do not wait, whatever mode its socket is in.
 
-use std::io;
-use std::mem::zeroed;
+use std::io::{self, IoSlice};
+use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::AsRawFd;
 
 use socket2::Socket;
@@ -68,6 +68,25 @@ pub(crate) fn receive_now(socket: &Socket, buffer: &mut [u8]) -> io::Result<Arri
 /// `WouldBlock` when it has none; else what the kernel says.
 pub(crate) fn send_now(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
     socket.send_with_flags(bytes, SEND_FLAGS)
+}
+
+/// Takes what has arrived, and asks for nothing beside it.
+///
+/// # Errors
+/// `WouldBlock` when nothing has arrived; else what the kernel says.
+pub(crate) fn take_now(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    let place: *mut MaybeUninit<u8> = buffer.as_mut_ptr().cast();
+    // SAFETY: it is the buffer, and the call writes nothing but bytes to it.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(place, buffer.len()) };
+    socket.recv_with_flags(buffer, libc::MSG_DONTWAIT)
+}
+
+/// Sends as much of these, one behind the other, as the socket has room for.
+///
+/// # Errors
+/// `WouldBlock` when it has none; else what the kernel says.
+pub(crate) fn send_slices_now(socket: &Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.send_vectored_with_flags(slices, SEND_FLAGS)
 }
 
 /// Has the kernel stamp what arrives (`SO_TIMESTAMPNS`, socket(7)): with each receive it then says

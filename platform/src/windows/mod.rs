@@ -22,7 +22,9 @@ pub(crate) use datagrams::{
 };
 pub(crate) use signals::watch_signals;
 pub(crate) use socket::{prepare_listener, set_not_sent_lowat};
-pub(crate) use stream::{discard_now, receive_now, send_now, stamp_arrivals};
+pub(crate) use stream::{
+    discard_now, receive_now, send_now, send_slices_now, stamp_arrivals, take_now,
+};
 pub(crate) use usage::{thread_cpu_time, usage_of};
 
 /// Handles that a process can have: Windows has no other limit, and none to raise.

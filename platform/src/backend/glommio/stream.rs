@@ -36,8 +36,9 @@ pub(crate) struct WriteHalf(Half);
 /// What both halves share. The stream is borrowed within a poll only.
 struct Socket {
     stream: RefCell<TcpStream>,
-    /// For reads by calls that do not wait.
+    /// For reads and writes by calls that do not wait.
     readable: Watch,
+    writable: Watch,
 }
 
 /// One direction of a socket.
@@ -81,6 +82,7 @@ fn halves(stream: TcpStream) -> (ReadHalf, WriteHalf) {
     let socket = Rc::new(Socket {
         stream: RefCell::new(stream),
         readable: Watch::of(libc::EPOLLIN),
+        writable: Watch::of(libc::EPOLLOUT),
     });
     (
         ReadHalf(Half::new(Rc::clone(&socket))),
@@ -109,6 +111,12 @@ impl Socket {
         }
         let front = gather.front().map_or(&[][..], |slice| slice.as_slice());
         Pin::new(&mut *stream).poll_write(context, front)
+    }
+
+    async fn wait(&self, watch: &Watch, cancel: &Cancel) -> Option<io::Result<()>> {
+        let descriptor = self.stream.borrow().as_raw_fd();
+        cancel.or(watch.wait(descriptor)).await?;
+        Some(Ok(()))
     }
 
     fn with_system<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
@@ -178,10 +186,7 @@ impl ReadHalf {
     }
 
     pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
-        let Socket { stream, readable } = &*self.0.socket;
-        let descriptor = stream.borrow().as_raw_fd();
-        cancel.or(readable.wait(descriptor)).await?;
-        Some(Ok(()))
+        self.0.socket.wait(&self.0.socket.readable, cancel).await
     }
 
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
@@ -208,6 +213,10 @@ impl WriteHalf {
             .0
             .transfer(Socket::poll_send, &mut gather, Some(cancel));
         (transfer.await, gather)
+    }
+
+    pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        self.0.socket.wait(&self.0.socket.writable, cancel).await
     }
 
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {

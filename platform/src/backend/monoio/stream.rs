@@ -249,6 +249,13 @@ impl WriteHalf {
         (outcome(result, cancel), lent.into_buffer())
     }
 
+    pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
+        // SAFETY: it clones the descriptor, and touches nothing else of the stream.
+        let stream = unsafe { &*self.socket.stream.get() };
+        // As for reads.
+        cancel.or(stream.writable(false)).await
+    }
+
     pub(crate) fn with_socket<R>(&self, action: impl FnOnce(&socket2::Socket) -> R) -> R {
         self.socket.with_system(action)
     }

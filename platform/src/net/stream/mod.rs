@@ -2,9 +2,11 @@
 //! with its result.
 //!
 //! One write is one system write. Whoever wants the whole gather written loops, or calls
-//! [`TcpStream::write_all`], which does. Calls that never wait, and lend nothing, are in [`now`].
+//! [`TcpStream::write_all`], which does. Calls that never wait, and lend nothing, are in [`now`], and a
+//! stream that is polled, as other crates want it, is in [`polled`].
 
 mod now;
+mod polled;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +22,7 @@ use crate::cancel::{Cancel, Outcome};
 pub use now::Arrived;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use now::discard_by_reading;
+pub use polled::PolledStream;
 
 /// Waits of [`ReadHalf::readable_or`] before everything else on the thread has a turn: each is
 /// followed by a read that does not wait, which takes about as long as a turn.

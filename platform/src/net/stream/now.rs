@@ -119,6 +119,22 @@ impl WriteHalf {
         let sent = self.0.with_socket(|socket| os::send_now(socket, bytes));
         or_nothing(sent).map(Option::unwrap_or_default)
     }
+
+    /// Waits until a write is worth a try, also because the connection is gone, unless `cancel` is
+    /// raised. One task waits at a time; dropping the future is safe.
+    ///
+    /// # Errors
+    /// When the driver cannot wait; and it may be here, instead of in the write that follows, that
+    /// a connection's end by an error is told.
+    pub async fn writable_or(&self, cancel: &Cancel) -> io::Result<Readiness> {
+        if cancel.is_cancelled() {
+            return Ok(Readiness::Cancelled);
+        }
+        match self.0.writable(cancel).await {
+            None => Ok(Readiness::Cancelled),
+            Some(ready) => ready.map(|()| Readiness::Ready),
+        }
+    }
 }
 
 impl TcpStream {
@@ -178,6 +194,14 @@ impl TcpStream {
         self.read.readable_or(cancel)
     }
 
+    /// See [`WriteHalf::writable_or`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn writable_or(&self, cancel: &Cancel) -> impl Future<Output = io::Result<Readiness>> {
+        self.write.writable_or(cancel)
+    }
+
     /// Closes the connection as if this program had crashed: the peer sees a reset instead of an
     /// end, and what was not sent or read is lost.
     pub fn abort(self) {
@@ -189,7 +213,7 @@ impl TcpStream {
     }
 }
 
-fn or_nothing<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn or_nothing<T>(done: io::Result<T>) -> io::Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
