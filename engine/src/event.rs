@@ -1,4 +1,4 @@
-//! What happens in the server, typed. The log is written from events today; metrics, hooks and the API feed on them too.
+//! What happens in the server, typed. The log and the Control API's stream of events are written from them.
 //!
 //! Events come from every shard and go to every listener. A listener's queue is bounded ([`QUEUE_EVENTS_MAX`]): when it is
 //! full, events are lost for that listener alone, and the next one that fits tells how many.
@@ -15,6 +15,7 @@ use shardcast_protocol::rtsp::TransportKind;
 
 use crate::fanout::{DropReason, EndReason};
 use crate::path::PathName;
+use crate::record::Role;
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 
@@ -93,6 +94,8 @@ pub enum Event {
         path: PathName,
         /// Number and codecs of its tracks.
         tracks: String,
+        /// How its packets travel.
+        transport: TransportKind,
     },
     /// A session began to read.
     ReaderBegan {
@@ -111,6 +114,12 @@ pub enum Event {
     SessionEnded {
         /// The session.
         session: SessionId,
+        /// The peer.
+        peer: SocketAddr,
+        /// What it did.
+        role: Role,
+        /// How its packets travelled.
+        transport: TransportKind,
         /// The path.
         path: PathName,
         /// Why.
@@ -233,6 +242,24 @@ pub enum SessionEnd {
 }
 
 impl SessionEnd {
+    /// Its name, one of a closed set: for programs that tell reasons apart.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::Teardown => "teardown",
+            Self::Connection(_) => "connection_failed",
+            Self::Protocol(reason, _) => reason.label(),
+            Self::Stream(reason) => reason.label(),
+            Self::Overridden => "overridden",
+            Self::TimedOut(deadline) => RefusalReason::from(*deadline).label(),
+            Self::TooSlow(_) => RefusalReason::SlowReader.label(),
+            Self::Moved => "moved",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "internal_error",
+        }
+    }
+
     /// The reason, if the server has ended it for what its peer did or did not do.
     #[must_use]
     pub fn refusal(&self) -> Option<RefusalReason> {

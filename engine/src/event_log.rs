@@ -44,6 +44,7 @@ fn write(event: &Event) {
             peer,
             path,
             tracks,
+            ..
         } => {
             tracing::info!("[RTSP] [session {session}] created by {peer}");
             tracing::info!("[RTSP] [session {session}] is publishing to path '{path}', {tracks}");

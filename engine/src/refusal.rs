@@ -96,6 +96,8 @@ refusal_reasons! {
     HashOverdue = "hash_overdue",
     /// One refused request after the other; the connection was closed.
     TooManyRefusals = "too_many_refusals",
+    /// As many listen to events as may (503).
+    TooManyListeners = "too_many_listeners",
     /// The system did not hand a connection over, as when descriptors run out; tried again after a pause.
     AcceptFailed = "accept_failed",
     /// TLS on a port without encryption.

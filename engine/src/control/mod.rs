@@ -18,6 +18,7 @@ mod state;
 mod web;
 
 pub use clerk::{Clerk, JOBS_WAITING_MAX};
+pub use events::{EVENT_LISTENERS_MAX, EventFeed, EventKind};
 pub use site::{Answering, BODY_BYTES_MAX, Found, Handler, Route, Site, SiteKind};
 pub use state::ControlState;
 pub use web::{Answer, Body, Request, Response, error, json, line, refusal};

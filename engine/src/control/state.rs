@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use shardcast_runtime::RuntimeHandle;
 
 use super::Clerk;
+use super::events::EventFeed;
 use crate::server::Listener;
 use crate::shard::ServerState;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,7 @@ pub struct ControlState {
     /// Works out answers.
     pub clerk: Clerk,
     runtime: OnceLock<RuntimeHandle>,
+    events: OnceLock<Option<Arc<EventFeed>>>,
 }
 
 impl ControlState {
@@ -30,13 +32,25 @@ impl ControlState {
     /// # Errors
     /// When the system refuses a thread.
     pub fn new(server: Arc<ServerState>, listeners: Vec<Listener>) -> std::io::Result<Self> {
-        Ok(Self {
+        let state = Self {
             server,
             listeners,
             started: SystemTime::now(),
             clerk: Clerk::start()?,
             runtime: OnceLock::new(),
-        })
+            events: OnceLock::new(),
+        };
+        if state.server.config.load().api.enabled {
+            let _keeps_a_history_from_the_begin = state.event_feed();
+        }
+        Ok(state)
+    }
+
+    /// The feed of events. Where nobody could ask for it so far, it begins now; `None` when it cannot be had.
+    #[must_use]
+    pub fn event_feed(&self) -> Option<&Arc<EventFeed>> {
+        let feed = self.events.get_or_init(|| EventFeed::start(&self.server));
+        feed.as_ref()
     }
 
     /// The shards run.

@@ -48,6 +48,19 @@ pub enum EndReason {
     Shutdown,
 }
 
+impl EndReason {
+    /// Its name, one of a closed set: for programs that tell reasons apart.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::PublisherLeft => "publisher_left",
+            Self::PublisherLost => "publisher_lost",
+            Self::TracksChanged => "tracks_changed",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 /// A packet of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {

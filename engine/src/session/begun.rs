@@ -1,11 +1,13 @@
 //! A session that publishes or reads, as events tell of it: its begin when this is made, and its end, however that comes.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use shardcast_protocol::rtsp::TransportKind;
 
 use crate::event::{Event, SessionEnd};
 use crate::path::PathName;
+use crate::record::Role;
 use crate::session_id::SessionId;
 use crate::shard::{SessionHandle, Shard};
 
@@ -14,6 +16,9 @@ use crate::shard::{SessionHandle, Shard};
 pub(crate) struct Begun {
     shard: Rc<Shard>,
     session: SessionId,
+    peer: SocketAddr,
+    role: Role,
+    transport: TransportKind,
     /// Until the end was told.
     path: Option<PathName>,
 }
@@ -25,14 +30,16 @@ impl Begun {
         session: &SessionHandle,
         path: &PathName,
         tracks: String,
+        transport: TransportKind,
     ) -> Self {
-        let event = Event::PublisherBegan {
+        shard.server.events.publish(&Event::PublisherBegan {
             session: session.id,
             peer: session.peer,
             path: path.clone(),
             tracks,
-        };
-        Self::new(shard, session, path, &event)
+            transport,
+        });
+        Self::new(shard, session, path, Role::Publisher, transport)
     }
 
     /// A session that reads from now on.
@@ -43,21 +50,29 @@ impl Begun {
         tracks: String,
         transport: TransportKind,
     ) -> Self {
-        let event = Event::ReaderBegan {
+        shard.server.events.publish(&Event::ReaderBegan {
             session: session.id,
             peer: session.peer,
             path: path.clone(),
             tracks,
             transport,
-        };
-        Self::new(shard, session, path, &event)
+        });
+        Self::new(shard, session, path, Role::Reader, transport)
     }
 
-    fn new(shard: &Rc<Shard>, session: &SessionHandle, path: &PathName, event: &Event) -> Self {
-        shard.server.events.publish(event);
+    fn new(
+        shard: &Rc<Shard>,
+        session: &SessionHandle,
+        path: &PathName,
+        role: Role,
+        transport: TransportKind,
+    ) -> Self {
         Self {
             shard: shard.clone(),
             session: session.id,
+            peer: session.peer,
+            role,
+            transport,
             path: Some(path.clone()),
         }
     }
@@ -69,9 +84,11 @@ impl Begun {
 
     fn tell(&mut self, reason: SessionEnd) {
         if let Some(path) = self.path.take() {
-            let session = self.session;
             let event = Event::SessionEnded {
-                session,
+                session: self.session,
+                peer: self.peer,
+                role: self.role,
+                transport: self.transport,
                 path,
                 reason,
             };

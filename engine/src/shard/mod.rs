@@ -15,6 +15,7 @@ mod errands;
 mod media_link;
 mod messages;
 mod multicast;
+mod news;
 mod owner;
 mod sessions;
 mod shared;
@@ -41,6 +42,7 @@ pub use messages::{
     Refusal, Return,
 };
 pub use multicast::{MulticastAddresses, MulticastGroup, MulticastGroups};
+pub use news::News;
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 
@@ -92,6 +94,8 @@ pub struct Shard {
     pub multicast: MulticastGroups,
     /// How late packets leave here.
     pub latencies: ShardLatencies,
+    /// Who waits for news from outside.
+    pub news: News,
     hash_questions: HashQuestions,
     open_questions: OpenQuestions,
     state: Guarded<State>,
@@ -140,6 +144,7 @@ impl Shard {
             bursts: Pacer::default(),
             multicast: MulticastGroups::default(),
             latencies,
+            news: News::default(),
             hash_questions: HashQuestions::default(),
             open_questions: OpenQuestions::default(),
             state: context.guard(State::default()),
@@ -207,6 +212,7 @@ impl Shard {
     /// Ends all that does not end by itself when the publishers have: sessions that do not play, and streams that wait.
     pub fn begin_drain(&self) {
         self.sessions.begin_drain();
+        self.news.tell();
         self.own_drain();
     }
 

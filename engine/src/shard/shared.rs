@@ -90,6 +90,12 @@ impl ServerState {
         }
     }
 
+    /// How many shards there are.
+    #[must_use]
+    pub fn shard_count(&self) -> usize {
+        self.loads.len()
+    }
+
     /// Has a shard do something; the only way from a thread that is none.
     ///
     /// # Errors

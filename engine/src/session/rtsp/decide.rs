@@ -220,8 +220,10 @@ impl<T: Transport> Connection<T> {
         let Plan::Publish { name, info } = &self.plan else {
             return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE.into());
         };
+        let (shard, session) = (&self.shard, &self.session);
+        let transport = self.transport_kind();
         let start =
-            PublisherStart::publish(&self.shard, &self.session, name, info, self.can_move()).await;
+            PublisherStart::publish(shard, session, name, info, transport, self.can_move()).await;
         let mut start = start.map_err(status_of)?;
         // Datagrams may come as soon as the answer has left.
         let (shard, session, setups) = (&self.shard, &self.session, self.server.setups());

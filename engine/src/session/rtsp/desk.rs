@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use shardcast_protocol::container::rtp::Ssrc;
+use shardcast_protocol::rtsp::TransportKind;
 use smallvec::SmallVec;
 
 use super::intake::Intake;
@@ -57,6 +58,7 @@ impl PublisherStart {
         session: &Rc<SessionHandle>,
         name: &PathName,
         info: &Arc<StreamInfo>,
+        transport: TransportKind,
         is_in_place: bool,
     ) -> Result<Self, Refusal> {
         let place = || {
@@ -73,7 +75,7 @@ impl PublisherStart {
             timer: desk.clone(),
             desk,
             intake: None,
-            begun: Begun::publisher(shard, session, name, tracks),
+            begun: Begun::publisher(shard, session, name, tracks, transport),
         })
     }
 }
