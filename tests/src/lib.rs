@@ -9,6 +9,7 @@
 pub mod alone;
 pub mod bench;
 pub mod daemon;
+pub mod event_stream;
 pub mod http;
 pub mod interop;
 #[cfg(target_os = "linux")]

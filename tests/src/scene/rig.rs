@@ -15,6 +15,7 @@ use crate::wait::poll_until;
 #[derive(Debug)]
 pub struct Rig {
     server: Option<Server>,
+    bus: EventBus,
     events: EventReceiver,
     /// Events that have come and that nobody has waited for yet.
     seen: RefCell<Vec<Event>>,
@@ -43,11 +44,12 @@ impl Rig {
         let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let bus = EventBus::default();
         let events = bus.listen().expect("a new bus has room");
-        let server = Server::start_with(loaded.config, bus, companion);
+        let server = Server::start_with(loaded.config, bus.clone(), companion);
         let server = server.unwrap_or_else(|error| panic!("{house}: {error}"));
         let port = server.listeners().first().map(|open| open.address.port());
         Self {
             server: Some(server),
+            bus,
             events,
             seen: RefCell::default(),
             port: port.expect("one listener"),
@@ -67,6 +69,27 @@ impl Rig {
     /// The RTSP port on the IPv6 loopback address.
     pub fn address_v6(&self) -> SocketAddr {
         SocketAddr::from((Ipv6Addr::LOCALHOST, self.port))
+    }
+
+    /// Where the site of this name listens: `API`, `metrics` or `pprof`.
+    ///
+    /// # Panics
+    /// When it is not switched on.
+    pub fn site(&self, name: &str) -> SocketAddr {
+        let mut listeners = self.server().listeners().iter();
+        let site = listeners.find(|listener| listener.protocol == name);
+        let port = site.map(|site| site.address.port());
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port.expect("the site listens")))
+    }
+
+    /// Tells the server's listeners of something that has not happened.
+    pub fn pretend(&self, event: &Event) {
+        self.bus.publish(event);
+    }
+
+    /// Asks the server to drain and end.
+    pub fn shutdown(&self) {
+        self.server().shutdown();
     }
 
     /// All counters.
