@@ -224,6 +224,9 @@ pub enum SessionEnd {
     /// Another publisher took the path.
     #[error("closed because another publisher has taken over the path")]
     Overridden,
+    /// An operator has ended it by the API.
+    #[error("kicked")]
+    Kicked,
     /// A deadline passed.
     #[error("{0}")]
     TimedOut(Deadline),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod connections;
 pub mod control;
 mod doors;
 mod drops;
@@ -25,7 +26,9 @@ mod session_id;
 pub mod shard;
 mod snapshot;
 pub mod stream;
+pub mod streams;
 mod supervise;
+mod uuid;
 mod wall_clock;
 
 pub use fanout::{DropReason, EndReason};
@@ -36,3 +39,4 @@ pub use server::{Companion, Listener, Server, ServerError, ServerHandle};
 pub use session_id::SessionId;
 pub use shardcast_runtime::{Exit, Plan, ShardSnapshot};
 pub use snapshot::{PathSnapshot, SessionSnapshot, Snapshot, TrackSnapshot};
+pub use uuid::{Uuid, UuidError};

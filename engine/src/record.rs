@@ -1,5 +1,5 @@
-//! What is counted of each session and log and known of each stream, for `snapshot()`: written by the session's shard or the
-//! path's owner alone, read by anybody.
+//! What is counted of each session and log, for `snapshot()`: written by the session's or log's shard alone, read by
+//! anybody.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::fanout::{DropReason, IN_STEP, LogPlace, LogRecord};
-use crate::path::{PathId, PathName};
+use crate::path::PathName;
 use crate::session_id::SessionId;
-use crate::stream::StreamInfo;
 use crate::wall_clock::micros;
 
 /// A counter with one writer: a plain load and store, no locked instruction.
@@ -324,33 +323,6 @@ impl LogRecords {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<ListedLog>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The streams of all paths, by their owners; locked when one begins, ends or is described anew and when somebody looks.
-/// Bounded by the paths themselves.
-#[derive(Debug, Default)]
-pub struct StreamRecords(Mutex<HashMap<PathId, Arc<StreamInfo>>>);
-
-impl StreamRecords {
-    /// The stream of a path is this from now on.
-    pub fn set(&self, path: PathId, info: Arc<StreamInfo>) {
-        self.lock().insert(path, info);
-    }
-
-    /// The path has no stream any more.
-    pub fn remove(&self, path: PathId) {
-        self.lock().remove(&path);
-    }
-
-    /// The stream of a path.
-    #[must_use]
-    pub fn find(&self, path: PathId) -> Option<Arc<StreamInfo>> {
-        self.lock().get(&path).cloned()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathId, Arc<StreamInfo>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,6 @@
 //! What the server counts, at one moment: per shard, path and session. API, metrics and tests feed on it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::refusal::Refusals;
 use crate::session_id::SessionId;
 use crate::shard::ServerState;
 use crate::stream::StreamInfo;
+use crate::streams::StreamRecord;
 
 /// All counters.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ impl Snapshot {
 fn path(
     entry: &PathEntry,
     sessions: &[SessionSnapshot],
-    stream: Option<Arc<StreamInfo>>,
+    stream: Option<StreamRecord>,
 ) -> PathSnapshot {
     let readers = sessions
         .iter()
@@ -146,7 +146,9 @@ fn path(
         readers: entry.readers.load(Ordering::Relaxed),
         inbound_bytes: entry.inbound_bytes.load(Ordering::Relaxed),
         outbound_bytes: entry.ended_outbound_bytes.load(Ordering::Relaxed) + living,
-        tracks: stream.map(|stream| tracks(&stream)).unwrap_or_default(),
+        tracks: stream
+            .map(|stream| tracks(&stream.info))
+            .unwrap_or_default(),
     }
 }
 

@@ -12,6 +12,7 @@ mod ask;
 mod coalesce;
 mod datagrams;
 mod errands;
+mod kick;
 mod media_link;
 mod messages;
 mod multicast;
@@ -36,6 +37,7 @@ pub use datagrams::{
     PeerSeat,
 };
 pub use errands::{ERRANDS_WAITING_MAX, Errand, Reply};
+pub use kick::KickError;
 pub use media_link::MediaLink;
 pub use messages::{
     Answer, Arrival, AskId, Control, Described, EngineMessages, Media, PublishGrant, Question,

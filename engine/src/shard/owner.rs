@@ -97,7 +97,7 @@ impl Shard {
         let owned = state.owned.get_mut(&path);
         let owned = owned.filter(|owned| owned.occupancy.is_publisher(publisher));
         if let Some(stream) = owned.and_then(|owned| owned.stream.as_mut()) {
-            self.server.streams.set(path, info.clone());
+            self.server.streams.describe(path, info.clone());
             stream.described.info = info;
         }
     }
@@ -117,6 +117,7 @@ impl Shard {
                 stream.waits_until = Some(shardcast_platform::now() + grace);
                 let path_name = owned.entry.name.clone();
                 state.waiting.insert(path);
+                self.server.streams.wait(path);
                 self.server.events.publish(&Event::PathWaiting {
                     path: path_name,
                     grace,
@@ -282,7 +283,8 @@ impl Shard {
         if let Some(stream) = stream {
             let grant = stream.go_on(&info);
             let described = grant.described.info.clone();
-            self.server.streams.set(owned.entry.id, described);
+            let path = owned.entry.id;
+            self.server.streams.go_on(path, described, publisher);
             return grant;
         }
         self.end_stream(
@@ -300,7 +302,8 @@ impl Shard {
             info,
         };
         let known = described.info.clone();
-        self.server.streams.set(owned.entry.id, known);
+        let streams = &self.server.streams;
+        streams.begin(owned.entry.id, known, publisher);
         let stream = owned.stream.insert(self.new_stream(described, config));
         self.list_log(&path, &stream.log);
         self.server.events.publish(&Event::PathAvailable {

@@ -10,11 +10,13 @@ use shardcast_protocol::rtsp::PortPair;
 use shardcast_runtime::{DoorSender, Full, ShardId, place};
 
 use crate::admit::Admission;
+use crate::connections::Connections;
 use crate::event::EventBus;
 use crate::latency::LatencyBoard;
 use crate::path::{Directory, PathName};
-use crate::record::{LogRecords, SessionRecords, StreamRecords};
+use crate::record::{LogRecords, SessionRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
+use crate::streams::StreamRecords;
 
 use super::{DatagramDirectory, Errand, IdleSessions, MulticastAddresses};
 
@@ -32,6 +34,8 @@ pub struct ServerState {
     pub directory: Directory,
     /// What happens.
     pub events: EventBus,
+    /// Who is connected over RTSP.
+    pub connections: Connections,
     /// What is counted of sessions.
     pub records: SessionRecords,
     /// How late packets leave, by path.
@@ -75,6 +79,7 @@ impl ServerState {
             admission,
             directory: Directory::default(),
             events,
+            connections: Connections::default(),
             records: SessionRecords::default(),
             latency: LatencyBoard::new(shards),
             logs: LogRecords::default(),

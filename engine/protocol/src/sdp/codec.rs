@@ -186,7 +186,7 @@ impl fmt::Display for Codec {
             Self::Aac { .. } => "MPEG-4 Audio",
             Self::AacLatm { .. } => "MPEG-4 Audio LATM",
             Self::Mpeg1Audio => "MPEG-1/2 Audio",
-            Self::Ac3 => "AC-3",
+            Self::Ac3 => "AC3",
             Self::Speex => "Speex",
             Self::G726 { .. } => "G726",
             Self::G722 => "G722",

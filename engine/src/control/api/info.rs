@@ -1,11 +1,13 @@
-//! What runs here, and since when.
+//! What runs here, since when, and how much.
 
-use chrono::{DateTime, Local, SecondsFormat};
 use http::StatusCode;
 use serde_json::json;
+use shardcast_runtime::RuntimeHandle;
 
+use super::time;
 use crate::control::web::{Answer, Request, json as respond};
 use crate::control::{ControlState, Route};
+use crate::record::Role;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
@@ -13,10 +15,23 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn info(state: &ControlState, _: &Request) -> Answer {
-    let started: DateTime<Local> = state.started.into();
+    let plan = state.runtime().map(RuntimeHandle::plan);
+    let sessions = state.server.records.all();
+    let count = |role| {
+        sessions
+            .iter()
+            .filter(|session| session.role == role)
+            .count()
+    };
     let info = json!({
         "version": concat!("v", env!("CARGO_PKG_VERSION")),
-        "started": started.to_rfc3339_opts(SecondsFormat::Nanos, true),
+        "started": time(state.started),
+        "driver": plan.map(|plan| plan.driver.driver.to_string()),
+        "driverReason": plan.map(|plan| plan.driver.reason.clone()),
+        "shards": plan.map_or(0, |plan| plan.shards),
+        "paths": state.server.directory.entries().len(),
+        "publishers": count(Role::Publisher),
+        "readers": count(Role::Reader),
     });
     respond(StatusCode::OK, &info)
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use shardcast_platform::{Outcome, Slab};
 use shardcast_protocol::rtsp::{
     Limits, MessageError, MessageReader, Parsed, Question, Request, Response, ServerConfig,
-    ServerSession, StatusCode, Step, Transports,
+    ServerSession, StatusCode, Step, TransportKind, Transports,
 };
 
 use super::desk::PublisherStart;
 use super::identity::Identity;
 use super::play::ReaderStart;
+use crate::connections::ConnectionSeat;
 use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};
 use crate::random::random_u64;
+use crate::record::SessionRecord;
 use crate::refusal::RefusalReason;
 use crate::session::begun::Begun;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
@@ -49,6 +51,8 @@ pub(super) struct Connection<T> {
     pub(crate) group: Option<Rc<MulticastGroup>>,
     /// Who its peer has shown to be.
     pub(super) identity: Identity,
+    /// What others may know of it.
+    pub(super) seat: ConnectionSeat,
 }
 
 /// What the session is about to do, as its requests have said so far.
@@ -117,6 +121,7 @@ impl<T> Connection<T> {
             idle,
             group,
             identity,
+            seat,
         } = self;
         let connection = Connection {
             shard,
@@ -131,6 +136,7 @@ impl<T> Connection<T> {
             idle,
             group,
             identity,
+            seat,
         };
         (connection, before)
     }
@@ -143,6 +149,21 @@ impl<T> Connection<T> {
             let reason = response.status.into();
             self.shard.note_refused_request(&self.session, reason);
         }
+    }
+
+    /// How the tracks that were set up travel: all alike.
+    pub(super) fn transport_kind(&self) -> TransportKind {
+        let first = self.server.setups().first();
+        first.map_or(TransportKind::Tcp, |setup| setup.transport.kind())
+    }
+
+    /// Counts what was read beside media: with it, where the connection carries both.
+    pub(super) fn count_read(&self, media: &SessionRecord, bytes: usize) {
+        let count = match self.transport_kind() {
+            TransportKind::Tcp => &media.inbound_bytes,
+            TransportKind::Udp | TransportKind::Multicast => &self.seat.inbound_bytes,
+        };
+        count.add(bytes as u64);
     }
 
     /// The session reads no more.
@@ -164,7 +185,10 @@ impl<T: Transport> Connection<T> {
         };
         let most = shard.server.config.load().limits.sessions_per_address;
         let idle = shard.server.idle_sessions.seat(session.peer.ip(), most);
+        let connections = &shard.server.connections;
+        let seat = connections.seat(session.id, session.peer, shard.id());
         Self {
+            seat,
             idle,
             shard,
             session,
@@ -292,14 +316,15 @@ impl<T: Transport> Connection<T> {
             debug_assert!(self.slab.len() < SNIFF_BYTES);
             self.session
                 .note_message(!self.slab.is_empty(), shardcast_platform::now());
-            read_more(
-                &mut self.transport,
-                &mut self.slab,
-                &self.session,
-                REQUEST_READ_BYTES,
-            )
-            .await?;
+            self.read_request_bytes().await?;
         }
+    }
+
+    async fn read_request_bytes(&mut self) -> Result<(), SessionEnd> {
+        let (transport, slab) = (&mut self.transport, &mut self.slab);
+        let bytes = read_more(transport, slab, &self.session, REQUEST_READ_BYTES).await?;
+        self.seat.inbound_bytes.add(bytes as u64);
+        Ok(())
     }
 
     /// The next request. Interleaved frames and responses that stray in between are passed over.
@@ -319,14 +344,7 @@ impl<T: Transport> Connection<T> {
                 Ok(Parsed::Incomplete { begun, consumed }) => {
                     drop(self.slab.split_to(consumed));
                     self.session.note_message(begun, shardcast_platform::now());
-                    read_more(
-                        &mut self.transport,
-                        &mut self.slab,
-                        &self.session,
-                        REQUEST_READ_BYTES,
-                    )
-                    .await
-                    .map_err(Unread::Over)?;
+                    self.read_request_bytes().await.map_err(Unread::Over)?;
                 }
                 Err(error) => return Err(Unread::Broken(error)),
             }
@@ -350,8 +368,13 @@ impl<T: Transport> Connection<T> {
     /// Writes an answer.
     pub(super) async fn respond(&mut self, response: &Response) -> Flow {
         self.note_answer(response);
-        match write_message(&mut self.transport, response.to_bytes(), &self.session).await {
-            Ok(()) => Flow::Continue,
+        let answer = response.to_bytes();
+        let bytes = answer.len() as u64;
+        match write_message(&mut self.transport, answer, &self.session).await {
+            Ok(()) => {
+                self.seat.outbound_bytes.add(bytes);
+                Flow::Continue
+            }
             Err(end) => Flow::Close(end),
         }
     }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use shardcast_config::Source;
 use shardcast_platform::MULTICAST_TTL;
 use shardcast_protocol::rtsp::{
-    Lower, Mode, MulticastGroup, PortPair, Question, ServerState, SetupAnswer, StatusCode, Target,
-    TransportKind,
+    Lower, Mode, MulticastGroup, PortPair, Question, Response, ServerState, SetupAnswer,
+    StatusCode, Target, TransportKind,
 };
 use shardcast_protocol::sdp;
 
@@ -18,6 +18,7 @@ use super::desk::PublisherStart;
 use super::intake::Intake;
 use super::play::ReaderStart;
 use crate::admit::{Action, AdmitRequest, Decision};
+use crate::connections::SessionAbout;
 use crate::event::SessionEnd;
 use crate::path::{PathEntry, PathName};
 use crate::refusal::RefusalReason;
@@ -33,10 +34,7 @@ impl<T: Transport> Connection<T> {
             Question::Announce { target, sdp } => self.decide_announce(target, sdp).await,
             Question::Setup {
                 mode: Mode::Record, ..
-            } => {
-                let answer = SetupAnswer::default();
-                Ok(Decided::Respond(self.server.grant_setup(answer)))
-            }
+            } => Ok(Decided::Respond(self.set_up(SetupAnswer::default()))),
             Question::Setup {
                 target,
                 track,
@@ -60,6 +58,7 @@ impl<T: Transport> Connection<T> {
                 self.plan = Plan::Nothing;
                 self.group = None;
                 self.end_reading(&SessionEnd::Teardown);
+                self.seat.end_session();
                 Ok(Decided::Respond(self.server.grant_teardown()))
             }
         };
@@ -137,6 +136,7 @@ impl<T: Transport> Connection<T> {
         }
         let controls = tracks.iter().map(|track| track.control.clone()).collect();
         let info = Arc::new(StreamInfo::new(tracks, name.as_str()));
+        self.begin_session(&name, &target.query);
         self.plan = Plan::Publish { name, info };
         Ok(Decided::Respond(self.server.grant_announce(controls)))
     }
@@ -159,9 +159,10 @@ impl<T: Transport> Connection<T> {
             }
             self.plan = Plan::Read { entry, described };
         }
-        let Plan::Read { described, .. } = &self.plan else {
+        let Plan::Read { entry, described } = &self.plan else {
             return Err(StatusCode::INTERNAL_SERVER_ERROR.into());
         };
+        let path = entry.name.clone();
         let tracks = described.info.tracks().len();
         match (track < tracks, named_track || tracks == 1) {
             (false, _) => Err(StatusCode::NOT_FOUND.into()),
@@ -172,10 +173,30 @@ impl<T: Transport> Connection<T> {
                     Lower::Multicast => Some(self.group_of(track)?),
                     _ => None,
                 };
-                let answer = SetupAnswer { ssrc, group };
-                Ok(Decided::Respond(self.server.grant_setup(answer)))
+                self.begin_session(&path, &target.query);
+                Ok(Decided::Respond(self.set_up(SetupAnswer { ssrc, group })))
             }
         }
+    }
+
+    /// Grants a track's SETUP.
+    fn set_up(&mut self, answer: SetupAnswer) -> Response {
+        let response = self.server.grant_setup(answer);
+        if !self.server.setups().is_empty() {
+            self.seat.note_transport(self.transport_kind());
+        }
+        response
+    }
+
+    /// There is a session from now on, about this path.
+    fn begin_session(&mut self, path: &PathName, query: &str) {
+        let identity = &mut self.identity;
+        self.seat.begin_session(|| SessionAbout {
+            path: path.clone(),
+            query: query.to_owned(),
+            user: identity.user().to_owned(),
+            user_agent: identity.take_user_agent(),
+        });
     }
 
     /// Where the track is sent for everybody who listens.
@@ -225,6 +246,7 @@ impl<T: Transport> Connection<T> {
         let start =
             PublisherStart::publish(shard, session, name, info, transport, self.can_move()).await;
         let mut start = start.map_err(status_of)?;
+        self.seat.begin_media(start.desk.record.clone());
         // Datagrams may come as soon as the answer has left.
         let (shard, session, setups) = (&self.shard, &self.session, self.server.setups());
         let local = self.transport.local_ip();
@@ -291,7 +313,7 @@ impl<T: Transport> Connection<T> {
 }
 
 enum Decided {
-    Respond(shardcast_protocol::rtsp::Response),
+    Respond(Response),
     Flow(Flow),
 }
 

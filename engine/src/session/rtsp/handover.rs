@@ -12,6 +12,7 @@ use shardcast_runtime::ShardId;
 
 use super::connection::{Connection, Flow, Plan};
 use super::identity::Identity;
+use crate::connections::ConnectionSeat;
 use crate::event::SessionEnd;
 use crate::session::listener::spawn;
 use crate::session::transport::Transport;
@@ -35,6 +36,7 @@ struct Handover {
     question: Question,
     idle: Option<IdleSeat>,
     identity: Identity,
+    seat: ConnectionSeat,
 }
 
 impl<T: Transport> Connection<T> {
@@ -70,6 +72,7 @@ impl<T: Transport> Connection<T> {
             question,
             idle: self.idle,
             identity: self.identity,
+            seat: self.seat,
         };
         self.shard
             .context
@@ -85,7 +88,8 @@ impl Arrival for Handover {
             self.peer,
             shardcast_platform::now(),
         ));
-        let question = self.question;
+        let (question, record) = (self.question, self.seat.clone());
+        record.move_to(shard.id());
         let transport = match TcpStream::adopt(self.socket) {
             Ok(transport) => transport,
             Err(error) => {
@@ -106,7 +110,11 @@ impl Arrival for Handover {
             idle: self.idle,
             group: None,
             identity: self.identity,
+            seat: self.seat,
         });
         spawn(shard, &session, connection.run_with(question));
+        if record.is_kicked() {
+            session.end(SessionEnd::Kicked);
+        }
     }
 }

@@ -14,7 +14,11 @@ use crate::random::random_u64;
 
 /// What a connection's peer has said and shown of itself.
 #[derive(Default)]
-pub(super) struct Identity(Option<Box<Known>>);
+pub(super) struct Identity {
+    known: Option<Box<Known>>,
+    /// What the request at hand says of its program, if it may begin a session.
+    user_agent: Option<String>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -42,8 +46,11 @@ struct Proof {
 impl Identity {
     /// Takes over what a request offers. What cannot be read is nothing: the peer is asked again.
     pub(super) fn note_request(&mut self, request: &Request) {
+        let may_begin = matches!(request.method, Method::Announce | Method::Setup);
+        let user_agent = request.headers.get("User-Agent").filter(|_| may_begin);
+        self.user_agent = user_agent.map(str::to_owned);
         let credentials = Credentials::of_request(request).ok().flatten();
-        if self.0.is_none() && credentials.is_none() {
+        if self.known.is_none() && credentials.is_none() {
             return;
         }
         self.known().offer = credentials.map(|credentials| Offer {
@@ -64,7 +71,7 @@ impl Identity {
         methods: &[AuthMethod],
         is_made_with: &'a dyn Fn(&str) -> bool,
     ) -> Offered<'a> {
-        let Some(known) = &self.0 else {
+        let Some(known) = &self.known else {
             return Offered::Nothing;
         };
         match known.offer.as_ref().map(|offer| &offer.credentials) {
@@ -94,7 +101,7 @@ impl Identity {
             nonce: Some(nonce),
             offer: Some(offer),
             ..
-        }) = self.0.as_deref()
+        }) = self.known.as_deref()
         else {
             return false;
         };
@@ -108,7 +115,7 @@ impl Identity {
 
     /// Whether the peer has proven before that it may, and does not say now that it is somebody else.
     pub(super) fn has_proven(&self, action: Action, path: &PathName) -> bool {
-        let Some(known) = &self.0 else {
+        let Some(known) = &self.known else {
             return false;
         };
         let is_same = |user: &str| known.user().is_none_or(|now| now == user);
@@ -139,8 +146,22 @@ impl Identity {
         challenges(&schemes.collect::<Vec<_>>(), SERVER_NAME, nonce)
     }
 
+    /// Who the peer is: as it says now, or as it has proven; empty when it had to be nobody.
+    pub(super) fn user(&self) -> &str {
+        let Some(known) = self.known.as_deref() else {
+            return "";
+        };
+        let proven = known.proof.as_ref().map(|proof| proof.user.as_str());
+        known.user().or(proven).unwrap_or_default()
+    }
+
+    /// The program of the request that has begun a session.
+    pub(super) fn take_user_agent(&mut self) -> String {
+        self.user_agent.take().unwrap_or_default()
+    }
+
     fn known(&mut self) -> &mut Known {
-        self.0.get_or_insert_default()
+        self.known.get_or_insert_default()
     }
 }
 

@@ -125,6 +125,7 @@ impl<T: Transport> Connection<T> {
         } = half;
         // Before the peer is told anything, its seat is free.
         drop(play);
+        connection.seat.end_media();
         if let Err(end) = &ended {
             connection.end_reading(end);
         }
@@ -181,6 +182,7 @@ impl<T: Transport> Connection<T> {
         let (media, infos) = self.begin_media(&start, &losses);
         let answer = self.server.grant_play(&infos).to_bytes();
         self.shard.server.records.insert(record.clone());
+        self.seat.begin_media(record.clone());
         if self.reading.is_none() {
             let (path, tracks) = (
                 &start.subscription.entry.name,
@@ -197,6 +199,7 @@ impl<T: Transport> Connection<T> {
         }
         let play = Play {
             losses,
+            connection: self.seat.clone(),
             session: self.session.clone(),
             record,
             subscription: start.subscription,
@@ -243,12 +246,6 @@ impl<T: Transport> Connection<T> {
         let channels = self.channel_map(described.info.tracks().len());
         let queue = TcpQueue::new(&mut log, cursor, channels, begin.clone());
         (Media::Interleaved(queue), infos)
-    }
-
-    /// How the tracks that were set up travel: all alike.
-    pub(super) fn transport_kind(&self) -> TransportKind {
-        let first = self.server.setups().first();
-        first.map_or(TransportKind::Tcp, |setup| setup.transport.kind())
     }
 
     fn channel_map(&self, tracks: usize) -> ChannelMap {
@@ -318,7 +315,7 @@ impl<S: Source> Reading<S> {
                         transport, slab, ..
                     } = &mut *self.connection;
                     let bytes = read_more(transport, slab, &session, READER_READ_BYTES).await?;
-                    self.play.record.inbound_bytes.add(bytes as u64);
+                    self.connection.count_read(&self.play.record, bytes);
                 }
                 Err(error) => {
                     let answer = error.response(SERVER_NAME).to_bytes();

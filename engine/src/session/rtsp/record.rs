@@ -92,6 +92,7 @@ impl Stop {
         match self {
             Self::Question(_) => (EndReason::PublisherLeft, SessionEnd::Teardown),
             Self::Refused { end, .. } => (EndReason::PublisherLost, end.clone()),
+            Self::Over(SessionEnd::Kicked) => (EndReason::PublisherLeft, SessionEnd::Kicked),
             Self::Over(SessionEnd::Shutdown) => (EndReason::Shutdown, SessionEnd::Shutdown),
             Self::Over(end) => (EndReason::PublisherLost, end.clone()),
         }
@@ -128,6 +129,7 @@ impl<T: Transport> Connection<T> {
         let (end_reason, reason) = stop.reasons();
         desk.end_reason.set(end_reason);
         drop((desk, timer));
+        self.seat.end_media();
         begun.end(reason);
         match stop {
             Stop::Over(end) => Err(end),
@@ -159,7 +161,7 @@ impl<T: Transport> Connection<T> {
             let bytes = read.map_err(Stop::Over)?;
             let now = shardcast_platform::now();
             chunk.note(bytes, now);
-            desk.record.inbound_bytes.add(bytes as u64);
+            self.count_read(&desk.record, bytes);
         }
     }
 

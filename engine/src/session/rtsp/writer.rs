@@ -13,6 +13,7 @@ use shardcast_runtime::local::{Notify, Sender, race};
 use super::datagrams::DatagramReader;
 use super::play::Subscription;
 use super::reported::ReportedLosses;
+use crate::connections::ConnectionRecord;
 use crate::drops::ReaderDrops;
 use crate::egress::{Fill, TcpQueue};
 use crate::event::{Event, SessionEnd};
@@ -31,6 +32,7 @@ const PARTING: Duration = Duration::from_secs(5);
 /// What the two tasks of a reader share.
 pub(super) struct Play {
     pub(super) session: Rc<SessionHandle>,
+    pub(super) connection: Arc<ConnectionRecord>,
     pub(super) record: Arc<SessionRecord>,
     pub(super) losses: Rc<ReportedLosses>,
     pub(super) subscription: Subscription,
@@ -220,7 +222,8 @@ impl<S: Sink> Writer<S> {
         let mut gather = Gather::new();
         self.play.take_answers(&mut gather);
         let (play, now) = (&self.play, shardcast_platform::now());
-        let (written, _) = write_fully(&mut self.sink, gather, &play.session, now, None).await;
+        let count = Some(&play.connection.outbound_bytes);
+        let (written, _) = write_fully(&mut self.sink, gather, &play.session, now, count).await;
         play.answered.notify();
         written
     }
