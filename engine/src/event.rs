@@ -259,6 +259,7 @@ impl SessionEnd {
             Self::TooSlow(_) => RefusalReason::SlowReader.label(),
             Self::Moved => "moved",
             Self::Shutdown => "shutdown",
+            Self::Kicked => "kicked",
             Self::Panicked => "internal_error",
         }
     }
