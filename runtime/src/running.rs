@@ -69,6 +69,12 @@ impl RuntimeHandle {
         self.shared.request_shutdown();
     }
 
+    /// Whether somebody has asked for the end.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.shared.shutdown.is_requested()
+    }
+
     /// A copy of every shard's counters, in order of the shards.
     #[must_use]
     pub fn counters(&self) -> Vec<ShardSnapshot> {

@@ -105,6 +105,12 @@ impl Directory {
         Ok(entry)
     }
 
+    /// Whether there is no room for another path.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len.load(Ordering::Relaxed) >= PATHS_MAX
+    }
+
     /// Takes the path out, if the name still stands for this one. Only its owner does that.
     pub fn remove(&self, entry: &PathEntry) {
         let (stripe, writer) = self.stripe(&entry.name);
@@ -200,7 +206,9 @@ mod tests {
     fn the_directory_is_full_at_its_maximum_and_has_room_again_after_a_removal() {
         let directory = Directory::default();
         directory.len.store(PATHS_MAX - 1, Ordering::Relaxed);
+        assert!(!directory.is_full());
         let last = directory.find_or_place(&name("last"), || shard(0)).unwrap();
+        assert!(directory.is_full());
         assert_eq!(
             directory
                 .find_or_place(&name("more"), || shard(0))

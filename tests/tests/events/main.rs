@@ -1,8 +1,10 @@
-//! What listeners of `/v3/events` are promised: every event once and in order, or a mark where some are missing; filters;
+//! What probes are told of the server's health, and what listeners of `/v3/events` are promised: every event once and in order, or a mark where some are missing; filters;
 //! an end with the server. And that a listener which does not read harms nobody.
 //!
 //! Not caught here: what each kind's fields say of all their causes; the promises' own tests wait for the events
 //! themselves.
+
+mod health;
 
 use std::net::TcpStream;
 use std::time::Duration;
