@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, EventBus};
+use crate::event::Event;
 use crate::fanout::Drop as Dropped;
-use crate::path::PathName;
+use crate::path::PathEntry;
 use crate::record::SessionRecord;
+use crate::shard::ServerState;
 
 /// Drops of one reader are told at most so often.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
@@ -27,19 +28,20 @@ impl ReaderDrops {
         dropped: Option<Dropped>,
         now: Instant,
         record: &Arc<SessionRecord>,
-        path: &PathName,
-        events: &EventBus,
+        path: &PathEntry,
+        server: &ServerState,
     ) {
         if let Some(dropped) = dropped {
+            server.count_drop(record.shard, path, dropped);
             record.dropped_bytes.add(dropped.bytes);
             record.drops.add(1);
             record.drops_by_reason.count(dropped.reason);
             self.add(dropped);
         }
         if let Some((dropped, times)) = self.poll(now) {
-            events.publish(&Event::ReaderDropped {
+            server.events.publish(&Event::ReaderDropped {
                 session: record.id,
-                path: path.clone(),
+                path: path.name.clone(),
                 reason: dropped.reason,
                 bytes: dropped.bytes,
                 times,

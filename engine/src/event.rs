@@ -300,6 +300,13 @@ pub enum Deadline {
 #[derive(Clone, Debug, Default)]
 pub struct EventBus {
     listeners: Arc<Mutex<Vec<Listener>>>,
+    counters: Arc<EventCounters>,
+}
+
+#[derive(Debug, Default)]
+struct EventCounters {
+    published: AtomicU64,
+    lost: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -343,15 +350,29 @@ impl EventBus {
 
     /// Tells every listener. Never waits for one.
     pub fn publish(&self, event: &Event) {
+        self.counters.published.fetch_add(1, Ordering::Relaxed);
         self.lock()
             .retain(|listener| match listener.queue.try_send(event.clone()) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_)) => {
                     listener.missed.fetch_add(1, Ordering::Relaxed);
+                    self.counters.lost.fetch_add(1, Ordering::Relaxed);
                     true
                 }
                 Err(TrySendError::Disconnected(_)) => false,
             });
+    }
+
+    /// Events since the start.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.counters.published.load(Ordering::Relaxed)
+    }
+
+    /// How often a listener was too slow for an event, since the start.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.counters.lost.load(Ordering::Relaxed)
     }
 
     /// Ends every listener, after what it has still to receive.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::fanout::{DropReason, IN_STEP, LogPlace, LogRecord};
-use crate::path::PathName;
+use crate::path::{DROP_REASONS_MAX, PathName};
 use crate::session_id::SessionId;
 use crate::wall_clock::micros;
 
@@ -141,7 +141,7 @@ impl Progress {
 }
 
 /// Why packets are not sent to readers, by number.
-pub const DROP_REASONS: [DropReason; 4] = [
+pub const DROP_REASONS: [DropReason; DROP_REASONS_MAX] = [
     DropReason::QueueBytes,
     DropReason::QueueAge,
     DropReason::RingFull,
@@ -150,7 +150,7 @@ pub const DROP_REASONS: [DropReason; 4] = [
 
 /// How often something was dropped, by reason.
 #[derive(Debug, Default)]
-pub struct DropCounts([Count; DROP_REASONS.len()]);
+pub struct DropCounts([Count; DROP_REASONS_MAX]);
 
 impl DropCounts {
     /// Counts one; only the writer's shard may.
@@ -169,7 +169,7 @@ impl DropCounts {
 }
 
 /// How often something was dropped, by reason.
-pub type DropsByReason = [(DropReason, u64); DROP_REASONS.len()];
+pub type DropsByReason = [(DropReason, u64); DROP_REASONS_MAX];
 
 /// One session that publishes or reads. The block is aligned so that two sessions' counters never share a cache line, and
 /// begins with what each write of a reader touches, which is one line.

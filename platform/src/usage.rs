@@ -38,11 +38,29 @@ pub fn thread_cpu_time() -> io::Result<Duration> {
     os::thread_cpu_time()
 }
 
+/// How long the calling thread has had something to do since it began: the time that it ran, and, where the system counts
+/// that (Linux), the time that it waited for a CPU. The rest it slept.
+///
+/// # Errors
+/// When the system does not keep the figure.
+pub fn thread_busy_time() -> io::Result<Duration> {
+    os::thread_busy_time()
+}
+
+/// How many descriptors this process has open; handles, on Windows.
+///
+/// # Errors
+/// When the system does not let us look.
+pub fn open_descriptors() -> io::Result<u64> {
+    os::open_descriptors()
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{self, Command, Stdio};
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
 
@@ -80,6 +98,32 @@ mod tests {
         assert!(ended.cpu >= live.cpu);
         assert!(live.threads >= 2);
         assert!(live.resident_bytes > 100 * 1024);
+    }
+
+    #[test]
+    fn a_thread_is_busy_while_it_works_and_not_while_it_waits() {
+        let (begun, work) = (thread_busy_time().unwrap(), Duration::from_millis(60));
+        work_for(work);
+        let (worked, at) = (thread_busy_time().unwrap(), Instant::now());
+        // The system books at its ticks.
+        assert!(worked - begun >= work - Duration::from_millis(20));
+        let (_never, until_never) = mpsc::channel::<()>();
+        until_never
+            .recv_timeout(Duration::from_millis(200))
+            .unwrap_err();
+        let idle = at.elapsed() - (thread_busy_time().unwrap() - worked);
+        assert!(idle >= Duration::from_millis(150), "{idle:?}");
+    }
+
+    #[test]
+    fn an_open_file_is_a_descriptor_more() {
+        let before = open_descriptors().unwrap();
+        let files: Vec<_> = (0..64)
+            .map(|_| std::fs::File::open(std::env::current_exe().unwrap()).unwrap())
+            .collect();
+        // Other tests open and close theirs meanwhile.
+        assert!(open_descriptors().unwrap() >= before + 32);
+        drop(files);
     }
 
     #[test]

@@ -111,6 +111,8 @@ counters! {
     sessions,
     /// Sessions that a panic ended.
     session_panics,
+    /// Microseconds in which the shard's thread ran, or waited for a CPU; counted once a second.
+    busy_us,
 }
 
 /// Everything that the rest of the process can see of a shard. Three blocks with different writers

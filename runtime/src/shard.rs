@@ -21,6 +21,9 @@ use crate::shutdown::{Arrival, Shutdown};
 use crate::supervise::poll_caught;
 use crate::{Messages, Node};
 
+/// How often a shard counts the time in which it was busy: a look at a file of the kernel, at the most.
+const BUSY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Everything that a shard starts from, made by the thread that starts the runtime.
 pub(crate) struct Seat<N: Node> {
     pub(crate) seed: N::Seed,
@@ -97,11 +100,25 @@ fn spawn_bell_ringer<M: Messages>(context: &ShardContext<M>, bells: Rc<Bells>) {
 /// Runs `life` while the heart beats.
 async fn beating<F: Future>(scope: &Scope, period: Duration, life: F) -> F::Output {
     let mut life = pin!(life);
+    let mut next_count = platform::now();
     loop {
         scope.tick();
+        let now = platform::now();
+        if now >= next_count {
+            next_count = now + BUSY_INTERVAL;
+            count_busy_time(scope);
+        }
         if let Either::First(end) = race(life.as_mut(), platform::sleep(period)).await {
             return end;
         }
+    }
+}
+
+/// Where the system does not say, nothing is counted.
+fn count_busy_time(scope: &Scope) {
+    if let Ok(busy) = platform::thread_busy_time() {
+        let busy_us = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
+        scope.counters().busy_us.raise(busy_us);
     }
 }
 

@@ -17,7 +17,7 @@ mod site;
 mod state;
 mod web;
 
-pub use clerk::{Clerk, JOBS_WAITING_MAX};
+pub use clerk::{Clerk, ClerkCounters, JOBS_WAITING_MAX};
 pub use events::{EVENT_LISTENERS_MAX, EventFeed, EventKind};
 pub use site::{Answering, BODY_BYTES_MAX, Found, Handler, Route, Site, SiteKind};
 pub use state::ControlState;

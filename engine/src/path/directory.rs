@@ -20,6 +20,9 @@ pub const PATHS_MAX: usize = 65_536;
 /// A change copies one stripe only; 64 keep that copy near a thousand entries when the directory is full.
 const STRIPES: usize = 64;
 
+/// As many reasons as readers can be moved forward for.
+pub const DROP_REASONS_MAX: usize = 4;
+
 /// A path's number, unique in the process's life, so that a message for an earlier path of the same name is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathId(pub u64);
@@ -39,6 +42,10 @@ pub struct PathEntry {
     pub inbound_bytes: AtomicU64,
     /// Bytes that readers were sent whose sessions have ended; the living ones count for themselves.
     pub ended_outbound_bytes: AtomicU64,
+    /// How often readers were moved forward, by the number of the reason.
+    pub drops: [AtomicU64; DROP_REASONS_MAX],
+    /// Bytes that they were not given then.
+    pub dropped_bytes: AtomicU64,
 }
 
 /// The directory holds [`PATHS_MAX`] paths already.
@@ -160,6 +167,8 @@ impl Directory {
             readers: AtomicU32::new(0),
             inbound_bytes: AtomicU64::new(0),
             ended_outbound_bytes: AtomicU64::new(0),
+            drops: Default::default(),
+            dropped_bytes: AtomicU64::new(0),
         }
     }
 

@@ -10,6 +10,6 @@ mod directory;
 mod name;
 mod occupancy;
 
-pub use directory::{Directory, DirectoryFull, PATHS_MAX, PathEntry, PathId};
+pub use directory::{DROP_REASONS_MAX, Directory, DirectoryFull, PATHS_MAX, PathEntry, PathId};
 pub use name::{PATH_NAME_BYTES_MAX, PathName, PathNameError};
 pub use occupancy::{Occupancy, PublishRefusal, ReadRefusal, Seat};

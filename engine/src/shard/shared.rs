@@ -12,9 +12,10 @@ use shardcast_runtime::{DoorSender, Full, ShardId, place};
 use crate::admit::Admission;
 use crate::connections::Connections;
 use crate::event::EventBus;
+use crate::fanout::Drop;
 use crate::latency::LatencyBoard;
-use crate::path::{Directory, PathName};
-use crate::record::{LogRecords, SessionRecords};
+use crate::path::{Directory, PathEntry, PathName};
+use crate::record::{DROP_REASONS, DropCounts, DropsByReason, LogRecords, SessionRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 use crate::streams::StreamRecords;
 
@@ -60,6 +61,8 @@ pub struct ServerState {
     loads: Vec<AtomicU32>,
     /// What each shard has refused.
     refusals: Vec<RefusalCounters>,
+    /// How often each shard has moved readers forward.
+    drops: Vec<DropCounts>,
 }
 
 impl ServerState {
@@ -92,6 +95,7 @@ impl ServerState {
             errands,
             loads: (0..shards).map(|_| AtomicU32::new(0)).collect(),
             refusals: (0..shards).map(|_| RefusalCounters::default()).collect(),
+            drops: (0..shards).map(|_| DropCounts::default()).collect(),
         }
     }
 
@@ -134,6 +138,25 @@ impl ServerState {
     #[must_use]
     pub fn refusals(&self) -> Refusals {
         Refusals::sum(&self.refusals)
+    }
+
+    /// Counts that a reader was moved forward on a shard; only that shard may.
+    pub fn count_drop(&self, shard: usize, path: &PathEntry, dropped: Drop) {
+        if let Some(counts) = self.drops.get(shard) {
+            counts.count(dropped.reason);
+        }
+        let known = DROP_REASONS.iter().zip(&path.drops);
+        for (_, count) in known.filter(|(reason, _)| **reason == dropped.reason) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let bytes = &path.dropped_bytes;
+        bytes.fetch_add(dropped.bytes, Ordering::Relaxed);
+    }
+
+    /// How often each shard has moved readers forward.
+    #[must_use]
+    pub fn drops(&self) -> Vec<DropsByReason> {
+        self.drops.iter().map(DropCounts::by_reason).collect()
     }
 
     /// A session or path begins on this shard.

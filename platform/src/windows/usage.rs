@@ -11,8 +11,8 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::Threading::{
-    GetCurrentThread, GetProcessTimes, GetThreadTimes, OpenProcess,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, WaitForSingleObject,
+    GetCurrentProcess, GetCurrentThread, GetProcessHandleCount, GetProcessTimes, GetThreadTimes,
+    OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, WaitForSingleObject,
 };
 
 /// Of `FILETIME`.
@@ -48,6 +48,18 @@ pub(crate) fn thread_cpu_time() -> io::Result<Duration> {
         unsafe { GetThreadTimes(GetCurrentThread(), created, ended, kernel, user) }
     });
     times.map(|times| times.cpu())
+}
+
+/// Of the calling thread. How long it waited for a CPU is not counted.
+pub(crate) fn thread_busy_time() -> io::Result<Duration> {
+    thread_cpu_time()
+}
+
+pub(crate) fn open_descriptors() -> io::Result<u64> {
+    let mut handles = 0;
+    // SAFETY: the place outlives the call; the pseudo handle needs no closing.
+    check(unsafe { GetProcessHandleCount(GetCurrentProcess(), &raw mut handles) })?;
+    Ok(handles.into())
 }
 
 pub(crate) fn usage_of(process: u32) -> io::Result<crate::usage::ProcessUsage> {

@@ -256,9 +256,9 @@ impl<S: Sink> Writer<S> {
         let log = &play.subscription.log.log;
         let fill = queue.fill(&log.borrow(), gather, now);
         play.record.packets.set(queue.packets_taken());
-        let (shard, path) = (&play.subscription.shard, &play.subscription.entry.name);
-        let (dropped, events) = (queue.poll_drop(), &shard.server.events);
-        self.drops.note(dropped, now, &play.record, path, events);
+        let (shard, path) = (&play.subscription.shard, &play.subscription.entry);
+        let (dropped, server) = (queue.poll_drop(), &shard.server);
+        self.drops.note(dropped, now, &play.record, path, server);
         fill
     }
 }

@@ -295,11 +295,11 @@ impl DatagramFeed {
             fill
         };
         if let Some(dropped) = group.queue.poll_drop() {
-            let (path, events) = (&self.entry.name, &shard.server.events);
+            let (path, server) = (&self.entry, &shard.server);
             for reader in group.readers() {
                 reader
                     .drops
-                    .note(Some(dropped), now, &reader.record, path, events);
+                    .note(Some(dropped), now, &reader.record, path, server);
             }
         }
         group.tell(now);
@@ -420,11 +420,11 @@ impl DatagramFeed {
         let fill = queue.fill(&log, now);
         shard.note_oversized(&self.entry.name, &log);
         reader.record.packets.set(queue.packets_taken());
-        let (dropped, path) = (queue.poll_drop(), &self.entry.name);
-        let events = &shard.server.events;
+        let (dropped, path) = (queue.poll_drop(), &self.entry);
+        let server = &shard.server;
         reader
             .drops
-            .note(dropped, now, &reader.record, path, events);
+            .note(dropped, now, &reader.record, path, server);
         match fill {
             Fill::Ready => {}
             Fill::Empty => return Served::AtHead,
