@@ -198,6 +198,12 @@ pub struct SessionRecord {
     pub inbound_bytes: Count,
     /// Packets of a publisher that were refused.
     pub refused_packets: Count,
+    /// Those of them that were RTCP.
+    pub refused_rtcp_packets: Count,
+    /// RTCP packets of the peer that were taken; a publisher's are among its packets.
+    pub inbound_rtcp_packets: Count,
+    /// RTCP packets that were made for the peer alone.
+    pub outbound_rtcp_packets: Count,
     /// Packets of a publisher that have not arrived.
     pub lost_packets: Count,
     /// The jitter of a publisher's packets, in microseconds.
@@ -236,6 +242,9 @@ impl SessionRecord {
             latency: LatencyCounts::default(),
             progress: Progress::default(),
             refused_packets: Count::default(),
+            refused_rtcp_packets: Count::default(),
+            inbound_rtcp_packets: Count::default(),
+            outbound_rtcp_packets: Count::default(),
             lost_packets: Count::default(),
             jitter_us: Count::default(),
             reported_lost_packets: Count::default(),

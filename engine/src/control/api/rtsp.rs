@@ -16,6 +16,9 @@ use crate::session_id::SessionId;
 use crate::shard::KickError;
 use crate::uuid::{Uuid, UuidError};
 
+/// The clock in whose units jitter is told, as RTCP does (RFC 3550, section 6.4.1): that of nearly all video.
+const JITTER_CLOCK_HZ: f64 = 90_000.0;
+
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
     let kick = |state: &ControlState, request: &Request| settle(kick_session(state, request));
@@ -123,9 +126,12 @@ fn session_item(record: &ConnectionRecord, session: &RtspSession) -> Value {
         "conns": [record.id.connection_uuid().to_string()],
         "shard": record.shard(),
     });
-    let counters = Counters::of(session.media.as_deref());
-    if let (Value::Object(item), Value::Object(counters)) = (&mut item, counters.shown()) {
-        item.extend(counters);
+    let media = session.media.as_deref();
+    let counters = media.map(Counters::of).unwrap_or_default();
+    for part in [counters.shown(), reader_item(media)] {
+        if let (Value::Object(item), Value::Object(part)) = (&mut item, part) {
+            item.extend(part);
+        }
     }
     item
 }
@@ -154,72 +160,91 @@ struct Counters {
     inbound_packets: u64,
     inbound_lost: u64,
     inbound_in_error: u64,
-    inbound_jitter_us: u64,
+    inbound_jitter: Duration,
+    inbound_rtcp: u64,
+    inbound_rtcp_in_error: u64,
     outbound_bytes: u64,
     outbound_packets: u64,
     outbound_reported_lost: u64,
-    outbound_jumps: u64,
-    outbound_discarded_bytes: u64,
+    outbound_discarded: u64,
+    outbound_rtcp: u64,
 }
 
 impl Counters {
-    fn of(media: Option<&SessionRecord>) -> Self {
-        let Some(media) = media else {
-            return Self::default();
+    fn of(media: &SessionRecord) -> Self {
+        let (packets, rtcp) = (media.packets.value(), media.inbound_rtcp_packets.value());
+        let (inbound_packets, outbound_packets) = match media.role {
+            Role::Publisher => (packets.saturating_sub(rtcp), 0),
+            Role::Reader => (0, packets),
         };
-        let packets_if = |role| {
-            if media.role == role {
-                media.packets.value()
-            } else {
-                0
-            }
-        };
+        let (refused, refused_rtcp) = (&media.refused_packets, &media.refused_rtcp_packets);
+        let refused_rtcp = refused_rtcp.value();
         Self {
             inbound_bytes: media.inbound_bytes.value(),
-            inbound_packets: packets_if(Role::Publisher),
+            inbound_packets,
             inbound_lost: media.lost_packets.value(),
-            inbound_in_error: media.refused_packets.value(),
-            inbound_jitter_us: media.jitter_us.value(),
+            inbound_in_error: refused.value().saturating_sub(refused_rtcp),
+            inbound_jitter: Duration::from_micros(media.jitter_us.value()),
+            inbound_rtcp: rtcp,
+            inbound_rtcp_in_error: refused_rtcp,
             outbound_bytes: media.outbound_bytes.value(),
-            outbound_packets: packets_if(Role::Reader),
+            outbound_packets,
             outbound_reported_lost: media.reported_lost_packets.value(),
-            outbound_jumps: media.drops.value(),
-            outbound_discarded_bytes: media.dropped_bytes.value(),
+            outbound_discarded: media.drops.value(),
+            outbound_rtcp: media.outbound_rtcp_packets.value(),
         }
     }
 
     /// With the names that MediaMTX had before too.
     fn shown(&self) -> Value {
+        let jitter = self.inbound_jitter.as_secs_f64() * JITTER_CLOCK_HZ;
         json!({
             "inboundBytes": self.inbound_bytes,
             "inboundRTPPackets": self.inbound_packets,
             "inboundRTPPacketsLost": self.inbound_lost,
             "inboundRTPPacketsInError": self.inbound_in_error,
-            "inboundRTPPacketsJitter": self.jitter(),
-            "inboundRTCPPackets": 0,
-            "inboundRTCPPacketsInError": 0,
+            "inboundRTPPacketsJitter": jitter,
+            "inboundRTCPPackets": self.inbound_rtcp,
+            "inboundRTCPPacketsInError": self.inbound_rtcp_in_error,
             "outboundBytes": self.outbound_bytes,
             "outboundRTPPackets": self.outbound_packets,
             "outboundRTPPacketsReportedLost": self.outbound_reported_lost,
-            "outboundRTPPacketsDiscarded": self.outbound_jumps,
-            "outboundRTCPPackets": 0,
-            "outboundDiscardedBytes": self.outbound_discarded_bytes,
+            "outboundRTPPacketsDiscarded": self.outbound_discarded,
+            "outboundRTCPPackets": self.outbound_rtcp,
             "bytesReceived": self.inbound_bytes,
             "bytesSent": self.outbound_bytes,
             "rtpPacketsReceived": self.inbound_packets,
             "rtpPacketsSent": self.outbound_packets,
             "rtpPacketsLost": self.inbound_lost,
             "rtpPacketsInError": self.inbound_in_error,
-            "rtpPacketsJitter": self.jitter(),
-            "rtcpPacketsReceived": 0,
-            "rtcpPacketsSent": 0,
-            "rtcpPacketsInError": 0,
+            "rtpPacketsJitter": jitter,
+            "rtcpPacketsReceived": self.inbound_rtcp,
+            "rtcpPacketsSent": self.outbound_rtcp,
+            "rtcpPacketsInError": self.inbound_rtcp_in_error,
         })
     }
+}
 
-    /// In units of a clock of 90 kHz, which nearly all video has.
-    fn jitter(&self) -> f64 {
-        let jitter = Duration::from_micros(self.inbound_jitter_us);
-        jitter.as_secs_f64() * 90_000.0
-    }
+/// What Shardcast tells of a session beyond MediaMTX: how far a reader is behind, how late packets have left for it, and
+/// what it was not given, by reason. Nothing of a session of which it is not known.
+fn reader_item(media: Option<&SessionRecord>) -> Value {
+    let reader = media.filter(|media| media.role == Role::Reader);
+    let lag = reader.and_then(SessionRecord::lag);
+    let latency = reader.and_then(|reader| reader.latency.latency());
+    let drops = reader.map(|reader| {
+        let drops = reader.drops_by_reason.by_reason();
+        let drops = drops.map(|(reason, times)| (reason.to_string(), times.into()));
+        Value::Object(drops.into_iter().collect())
+    });
+    json!({
+        "lagBytes": lag.map(|lag| lag.bytes),
+        "lagSeconds": lag.map(|lag| lag.time.as_secs_f64()),
+        "latencySeconds": latency.map(|latency| json!({
+            "last": latency.last.as_secs_f64(),
+            "mean": latency.mean.as_secs_f64(),
+            "max": latency.max.as_secs_f64(),
+        })),
+        "drops": drops,
+        "droppedBytes": reader.map(|reader| reader.dropped_bytes.value()),
+    })
 }

@@ -134,6 +134,11 @@ impl Desk {
         let mut publication = self.publication.borrow_mut();
         let taken = publication.handle_rtcp(track, compound, now);
         drop(publication);
+        let counted = match taken {
+            Ok(()) => &self.record.inbound_rtcp_packets,
+            Err(_) => &self.record.refused_rtcp_packets,
+        };
+        counted.add(1);
         self.count(taken.map(|()| true), now);
     }
 
@@ -174,7 +179,9 @@ impl Desk {
         let mut publication = self.publication.borrow_mut();
         let blocks = publication.report_blocks(now);
         let report = |(track, block)| Some((track, compound_reception(self.ssrc, &block)?));
-        blocks.filter_map(report).collect()
+        let reports: SmallVec<_> = blocks.filter_map(report).collect();
+        self.record.outbound_rtcp_packets.add(reports.len() as u64);
+        reports
     }
 
     fn send(&self, batch: Arc<Batch>) {

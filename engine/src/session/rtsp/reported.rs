@@ -29,6 +29,7 @@ impl ReportedLosses {
 
     /// Takes a compound RTCP packet of the reader.
     pub(super) fn handle_rtcp(&self, compound: &[u8]) {
+        self.record.inbound_rtcp_packets.add(1);
         let mut by_source = self.by_source.borrow_mut();
         for block in rtcp::report_blocks(compound) {
             let mut sources = by_source.iter_mut();
