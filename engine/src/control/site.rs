@@ -59,7 +59,8 @@ impl SiteKind {
         }
     }
 
-    fn routes(self) -> Vec<Route> {
+    /// Its routes.
+    pub(super) fn routes(self) -> Vec<Route> {
         let mut routes = health::routes();
         match self {
             Self::Api => {

@@ -5,6 +5,7 @@
 
 mod config;
 mod info;
+mod openapi;
 mod paging;
 mod paths;
 mod rtsp;
@@ -23,6 +24,7 @@ use super::web::{Answer, error, json as respond};
 pub(super) fn routes() -> Vec<Route> {
     let parts = [
         info::routes(),
+        openapi::routes(),
         config::routes(),
         paths::routes(),
         rtsp::routes(),
