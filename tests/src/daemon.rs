@@ -93,11 +93,32 @@ impl Daemon {
         Self::launch(RTSP_PORT, configuration)
     }
 
+    /// As [`Self::start`], behind these commands of a shell, such as `ulimit -n 128`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_limited(shell: &str, configuration: &str) -> Result<Self, DaemonError> {
+        let port = port::free_tcp_port()?;
+        let text = format!("rtspAddress: :{port}\n{DATAGRAMS}{configuration}");
+        let mut command = Command::new("sh");
+        let script = format!("{shell}\nexec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(program()?);
+        Self::launch_by(command, port, &text)
+    }
+
     fn launch(port: u16, configuration: &str) -> Result<Self, DaemonError> {
+        Self::launch_by(command(&program()?), port, configuration)
+    }
+
+    fn launch_by(
+        mut command: Command,
+        port: u16,
+        configuration: &str,
+    ) -> Result<Self, DaemonError> {
         let directory = TempDir::new()?;
         fs::write(directory.path().join("shardcast.yml"), configuration)?;
         let log = File::create(directory.path().join("log"))?;
-        let child = command(&program()?)
+        let child = command
             .arg("shardcast.yml")
             .current_dir(directory.path())
             .stdin(Stdio::null())

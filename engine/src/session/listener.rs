@@ -20,6 +20,10 @@ use crate::supervise::{STAGE_ACCEPT, STAGE_SESSION, session_mark};
 /// Pause after a failed accept, as when descriptors have run out: long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Descriptors that media leaves to the sites, so that the API answers when all others are taken: one per operator, script
+/// and scraper that could ask at once, and some for files.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
 /// Connections that are accepted before the shard's other tasks have a turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
@@ -57,7 +61,7 @@ pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
 async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service, cancel: &Cancel) {
     let (mut accepted, mut is_failing) = (0, false);
     loop {
-        match listener.accept(cancel).await {
+        match accept(listener, service, cancel).await {
             AcceptOutcome::Accepted(stream, peer) => {
                 is_failing = false;
                 serve_as(service, shard, stream, peer);
@@ -78,6 +82,19 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service
             AcceptOutcome::Cancelled => return,
         }
     }
+}
+
+/// Accepts a connection, which for media needs a descriptor beyond those that are reserved.
+async fn accept(listener: &TcpListener, service: &Service, cancel: &Cancel) -> AcceptOutcome {
+    if cancel.is_cancelled() {
+        return AcceptOutcome::Cancelled;
+    }
+    let is_media = matches!(service, Service::Rtsp);
+    if is_media && shardcast_platform::are_descriptors_scarce(RESERVED_DESCRIPTORS) {
+        let error = "no descriptors are left but those for HTTP (see ulimit -n)";
+        return AcceptOutcome::Failed(std::io::Error::other(error));
+    }
+    listener.accept(cancel).await
 }
 
 /// Serves a new RTSP connection on this shard, in a task of its own.

@@ -26,6 +26,15 @@
 //! | wrong passwords, many at once | `authentication`: answered late, so many by address; a bystander loses nothing, nobody waits for a hash |
 //! | readers that take a byte per second, or nothing | `slow_readers`: skip to a key frame, then closed by policy; `floods`: bounded memory |
 //!
+//! Over HTTP, shown in `tests/http`:
+//!
+//! | what comes | what is shown |
+//! |---|---|
+//! | a message with two ends, or none: lengths, codings, chunks, folded lines | `smuggling`: refused, or it has one end; what is hidden in it is never answered |
+//! | a form that a foreign page sends, a name that was made to point here | `origins`: 415 or 403, and nothing has changed; a script's form is taken |
+//! | wrong passwords, many at once, a slow hash | `authorisation`: answered late, so many by address; nobody waits for a hash |
+//! | `X-Forwarded-For` of a stranger, or rubbish | `proxies`: not believed, and a proxy's own address is lent to nobody |
+//!
 //! In each of these (an `Ordeal`): no panic, a bystander's stream without loss, refusals counted under their reasons and
 //! no others, and everything back at the baseline 5 s after the last connection has ended. A bystander's p99 is compared
 //! where that can be done robustly: with stalled peers (`floods`).
@@ -40,7 +49,7 @@
 //! | a ring is full | `rings`: nobody waits; the stream is cut for that shard, counted, and goes on at a key frame |
 //! | a peer resets in mid-frame | `ends`: the partial packet reaches nobody, on either shard |
 //! | a publisher flaps ten times a second | `continuity`: its readers are kept within the grace, and tasks do not grow; `succession`: without grace they are ended, and the path works |
-//! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served |
+//! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served; `tests/http`, `descriptors`: the API answers on connections old and new |
 //! | a slow hash | `authentication`: refused at its deadline; nobody else waits |
 //! | io_uring is forbidden | `system`: epoll is chosen, once, and said with the reason |
 //! | io_uring's queues are full | `platform/tests/queues.rs`: what finds no room waits, and every operation completes |

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::control::{Answer, Site};
+use crate::control::{Answer, Site, error};
 use crate::refusal::RefusalReason;
 
 /// Why a request is not answered as it was meant.
@@ -69,11 +69,11 @@ impl Refused {
             Self::MethodNotAllowed(_) => RefusalReason::MethodNotAllowed,
             Self::BodyTooLarge => RefusalReason::BodyTooLarge,
             Self::BodyUnfinished => RefusalReason::MessageUnfinished,
-            Self::Busy => RefusalReason::Unavailable,
+            // That a hash is overdue is counted where it is waited for.
+            Self::Busy | Self::HashOverdue => RefusalReason::Unavailable,
             Self::CredentialsMissing => RefusalReason::Unauthorized,
             Self::AuthenticationFailed => RefusalReason::AuthenticationFailed,
             Self::TooManyFailures => RefusalReason::TooManyFailures,
-            Self::HashOverdue => RefusalReason::HashOverdue,
             Self::ForeignPage => RefusalReason::Forbidden,
             Self::ForeignForm => RefusalReason::UnsupportedMediaType,
         }
@@ -102,7 +102,11 @@ impl Refused {
             }
             _ => status.canonical_reason().unwrap_or_default(),
         };
-        let mut answer = site.refusal(status, message);
+        let mut answer = match self {
+            // MediaMTX asks and refuses in JSON on every site.
+            Self::CredentialsMissing | Self::AuthenticationFailed => error(status, message),
+            _ => site.refusal(status, message),
+        };
         if let Some((name, value)) = self.header() {
             answer.headers_mut().insert(name, value);
         }
