@@ -8,17 +8,54 @@ use shardcast_protocol::rtsp::PortPair;
 
 use crate::control::SiteKind;
 use crate::server::{Listener, ServerError};
+use crate::session::{PairError, PairFiles, Seats, TlsListener};
 use crate::shard::DatagramSeed;
 
 /// Pairs of ports that are tried when the system is to choose: the one after the port that it gives may be taken.
 const PORT_PAIRS_TRIED_MAX: usize = 64;
+
+/// The names of a site's keys.
+struct SiteKeys {
+    address: &'static str,
+    key: &'static str,
+    certificate: &'static str,
+}
+
+const API_KEYS: SiteKeys = SiteKeys {
+    address: "apiAddress",
+    key: "apiServerKey",
+    certificate: "apiServerCert",
+};
+
+const METRICS_KEYS: SiteKeys = SiteKeys {
+    address: "metricsAddress",
+    key: "metricsServerKey",
+    certificate: "metricsServerCert",
+};
+
+const PPROF_KEYS: SiteKeys = SiteKeys {
+    address: "pprofAddress",
+    key: "pprofServerKey",
+    certificate: "pprofServerCert",
+};
+
+/// What one shard needs to serve a site.
+#[derive(Debug)]
+pub(crate) struct SiteSeed {
+    pub(crate) kind: SiteKind,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) tls: Option<TlsListener>,
+    pub(crate) seats: Seats,
+}
 
 /// What was opened; of acceptors and datagrams one per shard.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) acceptors: Vec<Option<Acceptor>>,
-    pub(crate) sites: Vec<Vec<(SiteKind, Acceptor)>>,
+    pub(crate) sites: Vec<Vec<SiteSeed>>,
+    /// The listeners among them with files of certificates.
+    pub(crate) tls: Vec<TlsListener>,
     pub(crate) datagrams: Vec<Option<DatagramSeed>>,
     pub(crate) datagram_ports: Option<PortPair>,
 }
@@ -37,12 +74,12 @@ pub(crate) fn open_listeners(config: &Config, shards: usize) -> Result<Opened, S
     }
     opened.sites.resize_with(shards, Vec::new);
     let sites = [
-        (SiteKind::Api, "apiAddress", &config.api),
-        (SiteKind::Metrics, "metricsAddress", &config.metrics),
-        (SiteKind::Pprof, "pprofAddress", &config.pprof),
+        (SiteKind::Api, API_KEYS, &config.api),
+        (SiteKind::Metrics, METRICS_KEYS, &config.metrics),
+        (SiteKind::Pprof, PPROF_KEYS, &config.pprof),
     ];
-    for (kind, key, site) in sites.into_iter().filter(|(_, _, site)| site.enabled) {
-        open_site(kind, key, site, &mut opened)?;
+    for (kind, keys, site) in sites.into_iter().filter(|(_, _, site)| site.enabled) {
+        open_site(kind, &keys, site, &mut opened)?;
     }
     opened.acceptors.resize_with(shards, || None);
     opened.datagrams.resize_with(shards, || None);
@@ -67,28 +104,50 @@ fn open_rtsp(config: &RtspConfig, shards: usize, opened: &mut Opened) -> Result<
 
 fn open_site(
     kind: SiteKind,
-    key: &'static str,
+    keys: &SiteKeys,
     config: &HttpConfig,
     opened: &mut Opened,
 ) -> Result<(), ServerError> {
-    if config.encryption {
-        let what = format!("{key}: encryption is not built yet; refusing to start open");
-        return Err(ServerError::Start(what));
-    }
+    let tls = config.encryption.then(|| open_tls(keys, config));
+    let tls = tls.transpose()?;
+    let key = keys.address;
     let address = address_of(key, &config.address)?;
     let bound = shardcast_platform::bind(&address, opened.sites.len())
         .map_err(|error| ServerError::Bind { key, error })?;
     opened.listeners.push(Listener {
         protocol: kind.name(),
-        transport: "HTTP",
+        transport: if config.encryption { "HTTPS" } else { "HTTP" },
         configured: config.address.clone(),
         address: bound.local_addr,
         note: bound.note,
     });
+    let seats = Seats::default();
     for (shard, acceptor) in opened.sites.iter_mut().zip(bound.acceptors) {
-        shard.push((kind, acceptor));
+        shard.push(SiteSeed {
+            kind,
+            acceptor,
+            tls: tls.clone(),
+            seats: seats.clone(),
+        });
     }
+    opened.tls.extend(tls);
     Ok(())
+}
+
+/// What a site's listener needs for TLS, from its two files.
+fn open_tls(keys: &SiteKeys, config: &HttpConfig) -> Result<TlsListener, ServerError> {
+    let files = PairFiles {
+        key: config.server_key.clone().into(),
+        certificate: config.server_cert.clone().into(),
+    };
+    TlsListener::open(files, &[b"h2", b"http/1.1"]).map_err(|error| {
+        let key = match &error {
+            PairError::Certificate { .. } => keys.certificate,
+            PairError::Key { .. } | PairError::Unusable(_) => keys.key,
+        };
+        let error = error.to_string();
+        ServerError::Tls { key, error }
+    })
 }
 
 /// Answers to SETUP name both ports as a pair, so RTCP's has to be the one after RTP's.

@@ -32,6 +32,8 @@ pub enum Event {
     ConnectionOpened {
         /// The peer.
         peer: SocketAddr,
+        /// What is spoken there.
+        protocol: Protocol,
         /// The shard that the kernel has given it to.
         shard: usize,
     },
@@ -39,6 +41,8 @@ pub enum Event {
     ConnectionClosed {
         /// The peer.
         peer: SocketAddr,
+        /// What was spoken there.
+        protocol: Protocol,
         /// Why.
         reason: SessionEnd,
     },
@@ -46,6 +50,8 @@ pub enum Event {
     RequestsRefused {
         /// The peer.
         peer: SocketAddr,
+        /// What it speaks.
+        protocol: Protocol,
         /// Why the latest one was.
         reason: RefusalReason,
         /// How many since the last such event.
@@ -55,6 +61,8 @@ pub enum Event {
     AuthenticationFailed {
         /// The peer.
         peer: SocketAddr,
+        /// What it speaks.
+        protocol: Protocol,
     },
     /// Accepting failed; tried again after a pause.
     AcceptFailed {
@@ -184,6 +192,25 @@ pub enum Event {
         /// What the panic said.
         message: String,
     },
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// RTSP.
+    Rtsp,
+    /// HTTP, to the site of this name.
+    Http(&'static str),
+}
+
+/// As log lines begin with it.
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Rtsp => "RTSP",
+            Self::Http(site) => site,
+        })
+    }
 }
 
 /// Why a publisher's packet was refused.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shardcast::event::{Event, EventReceiver, Received};
+use shardcast::event::{Event, EventReceiver, Protocol, Received};
 use shardcast_protocol::rtsp::TransportKind;
 
 /// Writes events until the server has ended.
@@ -20,12 +20,18 @@ pub(crate) fn write_all(events: &EventReceiver) {
 
 fn write(event: &Event) {
     match event {
-        Event::ConnectionOpened { peer, .. } => tracing::info!("[RTSP] [conn {peer}] opened"),
-        Event::ConnectionClosed { peer, reason } => {
-            tracing::info!("[RTSP] [conn {peer}] closed: {reason}");
+        Event::ConnectionOpened { peer, protocol, .. } => {
+            write_connection(*protocol, format_args!("[conn {peer}] opened"));
         }
-        Event::AuthenticationFailed { peer } => {
-            tracing::warn!("[RTSP] [conn {peer}] failed to authenticate: authentication failed");
+        Event::ConnectionClosed {
+            peer,
+            protocol,
+            reason,
+        } => write_connection(*protocol, format_args!("[conn {peer}] closed: {reason}")),
+        Event::AuthenticationFailed { peer, protocol } => {
+            tracing::warn!(
+                "[{protocol}] [conn {peer}] failed to authenticate: authentication failed"
+            );
         }
         Event::AcceptFailed { error } => {
             tracing::error!("[RTSP] cannot accept connections: {error}");
@@ -66,6 +72,14 @@ fn write(event: &Event) {
             session, reason, ..
         } => tracing::info!("[RTSP] [session {session}] destroyed: {reason}"),
         trouble => write_trouble(trouble),
+    }
+}
+
+/// Connections over HTTP come and go with every script and dashboard: of interest when something is looked for.
+fn write_connection(protocol: Protocol, what: std::fmt::Arguments<'_>) {
+    match protocol {
+        Protocol::Rtsp => tracing::info!("[{protocol}] {what}"),
+        Protocol::Http(_) => tracing::debug!("[{protocol}] {what}"),
     }
 }
 

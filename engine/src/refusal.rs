@@ -102,6 +102,14 @@ refusal_reasons! {
     AcceptFailed = "accept_failed",
     /// TLS on a port without encryption.
     Tls = "tls",
+    /// No TLS on a port with encryption (400).
+    NoTls = "no_tls",
+    /// A TLS handshake that led to nothing.
+    TlsHandshake = "tls_handshake",
+    /// A listener has all of its connections (503).
+    TooManyConnections = "too_many_connections",
+    /// An HTTP/2 connection whose streams were reset, or whose headers went on, without end.
+    Http2Flood = "http2_flood",
     /// `readTimeout`: a message or frame was begun and not finished.
     MessageUnfinished = "message_unfinished",
     /// `readTimeout`: a publisher sent nothing.

@@ -17,11 +17,11 @@ use shardcast_runtime::{
 };
 
 use crate::admit::{Admission, HASHES_WAITING_MAX, HashedAnswer};
-use crate::control::{ControlState, Site, SiteKind};
-use crate::doors::open_listeners;
+use crate::control::{ControlState, Site};
+use crate::doors::{SiteSeed, open_listeners};
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::path::PathId;
-use crate::session::{HttpService, ListenerSeed, Service, listen};
+use crate::session::{HttpService, ListenerSeed, Scratch, Service, Watch, listen};
 use crate::session_id::SessionId;
 use crate::shard::{
     Control, DatagramSeed, ERRANDS_WAITING_MAX, EngineMessages, Media, Return, ServerState, Shard,
@@ -36,6 +36,8 @@ pub struct Server {
     running: Running,
     state: Arc<ServerState>,
     control: Arc<ControlState>,
+    /// At work until the server is gone.
+    _certificates: Option<Watch>,
 }
 
 /// An address that the server listens on.
@@ -43,7 +45,7 @@ pub struct Server {
 pub struct Listener {
     /// "RTSP".
     pub protocol: &'static str,
-    /// "TCP", "UDP/RTP" or "UDP/RTCP".
+    /// "TCP", "UDP/RTP", "UDP/RTCP", "HTTP" or "HTTPS".
     pub transport: &'static str,
     /// As configured.
     pub configured: String,
@@ -73,6 +75,14 @@ pub enum ServerError {
         key: &'static str,
         /// What is wrong.
         error: BindError,
+    },
+    /// The files for TLS cannot be used.
+    #[error("{key}: {error}")]
+    Tls {
+        /// The configuration's key.
+        key: &'static str,
+        /// Which file, and what is wrong.
+        error: String,
     },
     /// The two ports for datagrams are no pair.
     #[error(
@@ -150,7 +160,9 @@ impl Server {
             let control = ControlState::new(state.clone(), opened.listeners)
                 .map_err(|error| ServerError::Start(format!("control: {error}")))?;
             let control = Arc::new(control);
-            made = Some((state.clone(), control.clone()));
+            let certificates = Watch::start(&opened.tls)
+                .map_err(|error| ServerError::Start(format!("certificates: {error}")))?;
+            made = Some((state.clone(), control.clone(), certificates));
             let seats = opened
                 .acceptors
                 .into_iter()
@@ -170,13 +182,14 @@ impl Server {
         };
         let running = Runtime::start::<EngineNode, ServerError>(options, hooks, seeds)
             .map_err(server_error)?;
-        let (state, control) =
+        let (state, control, certificates) =
             made.ok_or_else(|| ServerError::Start("no shard was planned".into()))?;
         control.set_runtime(running.handle());
         Ok(Self {
             running,
             state,
             control,
+            _certificates: certificates,
         })
     }
 
@@ -228,7 +241,7 @@ impl Server {
 struct Seed {
     state: Arc<ServerState>,
     acceptor: Option<Acceptor>,
-    sites: Vec<(SiteKind, Acceptor)>,
+    sites: Vec<SiteSeed>,
     control: Arc<ControlState>,
     datagrams: Option<DatagramSeed>,
     doors: ShardDoors,
@@ -259,10 +272,14 @@ impl Node for EngineNode {
                 stop_accepting.clone(),
             );
         }
-        for (kind, acceptor) in seed.sites {
+        for site in seed.sites {
+            let acceptor = site.acceptor;
             let service = Service::Http(HttpService {
-                site: Arc::new(Site::new(kind)),
+                site: Arc::new(Site::new(site.kind)),
                 state: seed.control.clone(),
+                tls: site.tls,
+                seats: site.seats,
+                scratch: Scratch::default(),
             });
             listen(
                 &shard,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shardcast_platform::{AcceptOutcome, Acceptor, Cancel, TcpListener};
+use shardcast_platform::{AcceptOutcome, Acceptor, Cancel, TcpListener, TcpStream};
 use shardcast_runtime::Mark;
 
 use super::http::{self, HttpService};
@@ -99,25 +99,38 @@ async fn accept(listener: &TcpListener, service: &Service, cancel: &Cancel) -> A
 
 /// Serves a new RTSP connection on this shard, in a task of its own.
 pub fn serve(shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
-    serve_as(&Service::Rtsp, shard, stream, peer);
+    let session = SessionHandle::new(new_id(), canonical(peer), shardcast_platform::now());
+    let session = begin(shard, session);
+    spawn(shard, &session, rtsp::serve(shard, &session, stream));
 }
 
-fn serve_as(service: &Service, shard: &Rc<Shard>, stream: impl Transport, peer: SocketAddr) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let id = SessionId::new(random_u64());
-    let session = Rc::new(SessionHandle::new(id, peer, shardcast_platform::now()));
+fn serve_as(service: &Service, shard: &Rc<Shard>, stream: TcpStream, peer: SocketAddr) {
+    let Service::Http(service) = service else {
+        return serve(shard, stream, peer);
+    };
+    let (now, site) = (shardcast_platform::now(), service.site.kind.name());
+    let session = SessionHandle::over_http(new_id(), canonical(peer), site, now);
+    let session = begin(shard, session);
+    let (task, handle, service) = (shard.clone(), session.clone(), service.clone());
+    let run = async move { http::serve(&task, &handle, stream, service).await };
+    spawn(shard, &session, run);
+}
+
+fn new_id() -> SessionId {
+    SessionId::new(random_u64())
+}
+
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+fn begin(shard: &Shard, session: SessionHandle) -> Rc<SessionHandle> {
     shard.server.events.publish(&Event::ConnectionOpened {
-        peer,
+        peer: session.peer,
+        protocol: session.protocol,
         shard: shard.id().index(),
     });
-    match service {
-        Service::Rtsp => spawn(shard, &session, rtsp::serve(shard, &session, stream)),
-        Service::Http(service) => {
-            let (task, handle, service) = (shard.clone(), session.clone(), service.clone());
-            let run = async move { http::serve(&task, &handle, stream, service).await };
-            spawn(shard, &session, run);
-        }
-    }
+    Rc::new(session)
 }
 
 /// Runs a session's future; its end or panic takes the session out of the shard's table.
@@ -129,38 +142,39 @@ pub(super) fn spawn(
     shard.sessions.insert(session.clone());
     shard.server.add_load(shard.id());
     let (task_shard, panic_shard) = (shard.clone(), shard.clone());
-    let (id, peer, session) = (session.id, session.peer, session.clone());
+    let (ended, session) = (session.clone(), session.clone());
     // What an `async` block takes in and awaits is held there twice; this way that is a pointer.
     let run = Box::pin(run);
     let task = async move {
         let reason = run.await;
-        finish(&task_shard, id, peer, reason);
+        finish(&task_shard, &ended, reason);
     };
     shard.context.spawn_session(
-        session_mark(STAGE_SESSION, None, id),
+        session_mark(STAGE_SESSION, None, session.id),
         task,
         move |message| {
             panic_shard.server.events.publish(&Event::SessionPanicked {
-                session: id,
+                session: session.id,
                 message,
             });
             // A writer of the session may be at work still.
             session.end(SessionEnd::Panicked);
-            finish(&panic_shard, id, peer, SessionEnd::Panicked);
+            finish(&panic_shard, &session, SessionEnd::Panicked);
         },
     );
 }
 
-fn finish(shard: &Shard, id: SessionId, peer: SocketAddr, reason: SessionEnd) {
-    shard.sessions.remove(id);
+fn finish(shard: &Shard, session: &SessionHandle, reason: SessionEnd) {
+    shard.sessions.remove(session.id);
     shard.server.remove_load(shard.id());
     if let Some(refusal) = reason.refusal() {
         shard.count_refusal(refusal);
     }
     if reason != SessionEnd::Moved {
-        shard
-            .server
-            .events
-            .publish(&Event::ConnectionClosed { peer, reason });
+        shard.server.events.publish(&Event::ConnectionClosed {
+            peer: session.peer,
+            protocol: session.protocol,
+            reason,
+        });
     }
 }

@@ -8,10 +8,13 @@ mod http;
 mod listener;
 mod rtsp;
 mod sniff;
+mod tls;
 mod transport;
 mod writing;
 
-pub(crate) use http::HttpService;
+pub(crate) use http::{HttpService, Seats};
+pub use http::{HyperStream, Scratch};
 pub use listener::serve;
 pub(crate) use listener::{ListenerSeed, Service, listen};
+pub(crate) use tls::{PairError, PairFiles, TlsListener, Watch};
 pub use transport::{Sink, Source, Transport};

@@ -92,9 +92,10 @@ impl Shard {
 
     /// A failed attempt: it is answered at `due`, or at once when its address has too many that wait.
     async fn fail(&self, session: &SessionHandle, peer: SocketAddr, due: Instant) -> Decision {
-        self.server
-            .events
-            .publish(&Event::AuthenticationFailed { peer });
+        self.server.events.publish(&Event::AuthenticationFailed {
+            peer,
+            protocol: session.protocol,
+        });
         let failures = self.server.admission.failures();
         let Some(_waiting) = failures.take(peer.ip()) else {
             return Decision::TooManyFailures;

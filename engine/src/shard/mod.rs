@@ -12,6 +12,7 @@ mod ask;
 mod coalesce;
 mod datagrams;
 mod errands;
+mod exchanges;
 mod kick;
 mod media_link;
 mod messages;
@@ -37,6 +38,7 @@ pub use datagrams::{
     PeerSeat,
 };
 pub use errands::{ERRANDS_WAITING_MAX, Errand, Reply};
+pub use exchanges::Exchanges;
 pub use kick::KickError;
 pub use media_link::MediaLink;
 pub use messages::{
@@ -201,9 +203,9 @@ impl Shard {
             .refused_requests
             .note(reason, shardcast_platform::now());
         if let Some((reason, requests)) = due {
-            let peer = session.peer;
             let event = Event::RequestsRefused {
-                peer,
+                peer: session.peer,
+                protocol: session.protocol,
                 reason,
                 requests,
             };

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use shardcast_platform::Cancel;
 use shardcast_runtime::local::Notify;
 
-use crate::event::{Deadline, SessionEnd};
+use super::Exchanges;
+use crate::event::{Deadline, Protocol, SessionEnd};
 use crate::refusal::RefusalSummary;
 use crate::session_id::SessionId;
 
-/// A session that neither plays nor records lives so long without a request; clients are told in `Session: ;timeout=`.
+/// A session that neither plays nor records, and answers nothing, lives so long without a request; clients are told in `Session: ;timeout=`.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection that was told its end may so long read what is on the way to it.
@@ -67,6 +68,10 @@ pub struct SessionHandle {
     pub peer: SocketAddr,
     /// Raised when it is to end; every read and write of it is given this.
     pub cancel: Cancel,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Its requests that are being answered, where it speaks HTTP.
+    pub exchanges: Option<Exchanges>,
     /// Its refused requests.
     pub refused_requests: RefusalSummary,
     ended: OnceCell<SessionEnd>,
@@ -91,6 +96,8 @@ impl SessionHandle {
             id,
             peer,
             cancel: Cancel::new(),
+            protocol: Protocol::Rtsp,
+            exchanges: None,
             refused_requests: RefusalSummary::default(),
             ended: OnceCell::new(),
             phase: Cell::new(Phase::Commands),
@@ -98,6 +105,16 @@ impl SessionHandle {
             last_media: Cell::new(now),
             message_begun: Cell::new(None),
             write: Cell::new(None),
+        }
+    }
+
+    /// As [`Self::new`], for one that speaks HTTP to this site.
+    #[must_use]
+    pub fn over_http(id: SessionId, peer: SocketAddr, site: &'static str, now: Instant) -> Self {
+        Self {
+            protocol: Protocol::Http(site),
+            exchanges: Some(Exchanges::default()),
+            ..Self::new(id, peer, now)
         }
     }
 
@@ -111,6 +128,29 @@ impl SessionHandle {
     pub fn linger(&self, reason: SessionEnd, now: Instant) {
         let _first_stays = self.ended.set(reason);
         self.phase.set(Phase::Closing { since: now });
+    }
+
+    /// The server is going down: a session over HTTP finishes what is under way, others end.
+    fn drain(&self) {
+        match &self.exchanges {
+            Some(exchanges) => {
+                let _first_stays = self.ended.set(SessionEnd::Shutdown);
+                exchanges.winding_down.cancel();
+            }
+            None => self.end(SessionEnd::Shutdown),
+        }
+    }
+
+    /// A deadline of it has passed. Over HTTP there is something to be said to a request that has not come whole.
+    fn end_overdue(&self, deadline: Deadline, now: Instant) {
+        match &self.exchanges {
+            Some(exchanges) if deadline == Deadline::MessageUnfinished => {
+                self.message_begun.set(None);
+                self.linger(SessionEnd::TimedOut(deadline), now);
+                exchanges.be_late();
+            }
+            _ => self.end(SessionEnd::TimedOut(deadline)),
+        }
     }
 
     /// Why it ended, if that was decided before.
@@ -192,7 +232,12 @@ impl SessionHandle {
         {
             return Some(Deadline::MessageUnfinished);
         }
+        let exchanges = self.exchanges.as_ref();
+        if exchanges.is_some_and(|exchanges| exchanges.is_stuck(now, timeouts.write)) {
+            return Some(Deadline::WriteStuck);
+        }
         match self.phase.get() {
+            Phase::Commands if exchanges.is_some_and(Exchanges::are_under_way) => None,
             Phase::Commands => {
                 (since(self.last_request.get()) > IDLE_TIMEOUT).then_some(Deadline::Idle)
             }
@@ -223,7 +268,7 @@ impl Sessions {
     /// Adds a session.
     pub fn insert(&self, session: Rc<SessionHandle>) {
         if self.is_draining.get() {
-            session.end(SessionEnd::Shutdown);
+            session.drain();
         }
         self.all.borrow_mut().insert(session.id, session);
     }
@@ -257,7 +302,7 @@ impl Sessions {
         self.is_draining.set(true);
         let all: Vec<_> = self.all.borrow().values().cloned().collect();
         for session in all.iter().filter(|session| !session.phase().is_playing()) {
-            session.end(SessionEnd::Shutdown);
+            session.drain();
         }
     }
 
@@ -290,7 +335,7 @@ impl Sessions {
         let all = self.all.borrow();
         for session in all.values() {
             if let Some(deadline) = session.overdue(now, timeouts) {
-                session.end(SessionEnd::TimedOut(deadline));
+                session.end_overdue(deadline, now);
             }
         }
     }
@@ -394,6 +439,37 @@ mod tests {
         );
         session.note_write_end();
         assert_eq!(session.overdue(after(begin, 99), TIMEOUTS), None);
+    }
+
+    #[test]
+    fn a_connection_over_http_is_idle_only_between_its_requests() {
+        let begin = Instant::now();
+        let peer = ([127, 0, 0, 1], 1).into();
+        let session = SessionHandle::over_http(SessionId::new(1), peer, "API", begin);
+        let exchanges = session.exchanges.as_ref().unwrap();
+        exchanges.begin();
+        assert_eq!(session.overdue(after(begin, 1000), TIMEOUTS), None);
+        exchanges.end(true);
+        let overdue = session.overdue(after(begin, 1000), TIMEOUTS);
+        assert_eq!(overdue, Some(Deadline::Idle));
+    }
+
+    #[test]
+    fn who_sends_a_request_too_slowly_over_http_is_told_before_the_end() {
+        let begin = Instant::now();
+        let peer = ([127, 0, 0, 1], 1).into();
+        let session = SessionHandle::over_http(SessionId::new(1), peer, "API", begin);
+        session.note_message(true, begin);
+        let now = after(begin, 11);
+        let overdue = session.overdue(now, TIMEOUTS);
+        assert_eq!(overdue, Some(Deadline::MessageUnfinished));
+        session.end_overdue(Deadline::MessageUnfinished, now);
+        assert!(session.exchanges.as_ref().unwrap().is_late());
+        assert!(!session.cancel.is_cancelled());
+        // It has a moment for the answer, then it ends.
+        assert_eq!(session.overdue(now, TIMEOUTS), None);
+        let overdue = session.overdue(after(begin, 17), TIMEOUTS);
+        assert_eq!(overdue, Some(Deadline::Idle));
     }
 
     #[test]

@@ -163,9 +163,9 @@ impl Rig {
     /// Why the connection of the peer with this local address was closed.
     pub fn wait_closed(&self, peer: SocketAddr) -> SessionEnd {
         self.wait_event(&format!("the end of {peer}"), |event| match event {
-            Event::ConnectionClosed { peer: of, reason } if canonical(*of) == canonical(peer) => {
-                Some(reason.clone())
-            }
+            Event::ConnectionClosed {
+                peer: of, reason, ..
+            } if canonical(*of) == canonical(peer) => Some(reason.clone()),
             _ => None,
         })
     }
@@ -173,9 +173,9 @@ impl Rig {
     /// The shard that the connection of the peer with this local address began on.
     pub fn shard_of(&self, peer: SocketAddr) -> usize {
         self.wait_event(&format!("the begin of {peer}"), |event| match event {
-            Event::ConnectionOpened { peer: of, shard } if canonical(*of) == canonical(peer) => {
-                Some(*shard)
-            }
+            Event::ConnectionOpened {
+                peer: of, shard, ..
+            } if canonical(*of) == canonical(peer) => Some(*shard),
             _ => None,
         })
     }

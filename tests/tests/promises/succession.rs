@@ -236,7 +236,7 @@ fn with_override_of_two_publishers_on_two_shards_in_the_same_moment_one_is_left(
             let path = format!("race/{round}");
             let mut racers = race(racers(&rig, &path, RACING_TRACKS[round % 2]));
             let loser = rig.wait_event("the one that was overridden", |event| match event {
-                Event::ConnectionClosed { peer, reason } => {
+                Event::ConnectionClosed { peer, reason, .. } => {
                     (*reason == SessionEnd::Overridden).then_some(*peer)
                 }
                 _ => None,

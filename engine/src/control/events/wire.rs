@@ -52,11 +52,12 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
             peer,
             reason,
             requests,
+            ..
         } => Told::of(
             EventKind::RequestsRefused,
             json!({ "peer": peer.to_string(), "reason": reason.label(), "requests": requests }),
         ),
-        Event::AuthenticationFailed { peer } => Told::of(
+        Event::AuthenticationFailed { peer, .. } => Told::of(
             EventKind::AuthenticationFailed,
             json!({ "peer": peer.to_string() }),
         ),

@@ -1,143 +1,226 @@
-//! A transport as hyper wants it: polled, where ours lends buffers and awaits them.
+//! A connection as hyper wants it: polled, read by way of a buffer that all connections of a listener share, and watched by
+//! the session's deadlines.
 
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use shardcast_platform::{Cancel, Gather, Outcome, Slab, Slice};
+use shardcast_platform::{PolledStream, TcpStream};
 
-use crate::session::transport::{Sink, Source, Transport};
+use crate::session::tls::TlsStream;
+use crate::shard::{Exchanges, SessionHandle};
 
-/// Room for one read, and the most that one write takes.
-const BUFFER_BYTES: usize = 16 << 10;
+/// The most that one read takes: what hyper's own buffer begins with.
+const SCRATCH_BYTES: usize = 8 << 10;
 
-type Reading<S> = Pin<Box<dyn Future<Output = (S, Outcome, Slab)>>>;
-type Writing<S> = Pin<Box<dyn Future<Output = (S, Outcome, Gather)>>>;
+/// Where reads go first: hyper's memory cannot be lent to a call before it was cleared, which costs more than to copy the
+/// little that comes. Shared by connections, because a poll leaves nothing in it.
+#[derive(Clone, Debug)]
+pub struct Scratch(Rc<RefCell<Box<[u8]>>>);
 
-/// A connection under hyper. A half is with its operation, or here; an operation that has begun is awaited by the next
-/// poll, whoever asks.
-pub(super) struct HyperStream<T: Transport> {
-    source: Option<T::Source>,
-    slab: Slab,
-    reading: Option<Reading<T::Source>>,
-    sink: Option<T::Sink>,
-    writing: Option<Writing<T::Sink>>,
-    cancel: Cancel,
+impl Default for Scratch {
+    fn default() -> Self {
+        let bytes = vec![0; SCRATCH_BYTES];
+        Self(Rc::new(RefCell::new(bytes.into_boxed_slice())))
+    }
 }
 
-impl<T: Transport> HyperStream<T> {
-    pub(super) fn new(stream: T, cancel: Cancel) -> Self {
-        let (source, sink) = stream.split();
+/// What is below HTTP.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// TCP, or a Unix socket.
+    Plain(PolledStream),
+    /// TLS over that.
+    Tls(Box<TlsStream>),
+}
+
+/// A connection under hyper. Its clones are the same connection: one is hyper's, one stays with the session, for what is to
+/// be said when hyper has ended.
+#[derive(Clone, Debug)]
+pub struct HyperStream {
+    inner: Rc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    stream: RefCell<Stream>,
+    session: Rc<SessionHandle>,
+    scratch: Scratch,
+    /// A message has a time of its own from its first byte; where several are under way at once there is no such thing.
+    has_one_message: bool,
+    has_ended: Cell<bool>,
+    is_write_blocked: Cell<bool>,
+}
+
+impl HyperStream {
+    /// A connection without TLS.
+    #[must_use]
+    pub fn plain(stream: TcpStream, session: Rc<SessionHandle>, scratch: Scratch) -> Self {
+        let stream = PolledStream::new(stream, session.cancel.clone());
+        Self::new(Stream::Plain(stream), session, scratch, true)
+    }
+
+    pub(super) fn new(
+        stream: Stream,
+        session: Rc<SessionHandle>,
+        scratch: Scratch,
+        has_one_message: bool,
+    ) -> Self {
         Self {
-            source: Some(source),
-            slab: Slab::with_capacity(BUFFER_BYTES),
-            reading: None,
-            sink: Some(sink),
-            writing: None,
-            cancel,
+            inner: Rc::new(Inner {
+                stream: RefCell::new(stream),
+                session,
+                scratch,
+                has_one_message,
+                has_ended: Cell::new(false),
+                is_write_blocked: Cell::new(false),
+            }),
         }
     }
 
-    /// Waits until nothing is being written.
-    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(writing) = &mut self.writing else {
-            return Poll::Ready(Ok(()));
-        };
-        let (sink, outcome, gather) = ready!(writing.as_mut().poll(context));
-        self.writing = None;
-        self.sink = Some(sink);
-        done(outcome)?;
-        if !gather.is_empty() {
-            self.begin_write(gather);
-            return self.poll_written(context);
+    /// Reads once, and throws it away; 0 at the peer's end, and ever after.
+    pub(super) async fn discard(&self) -> io::Result<usize> {
+        let inner = &self.inner;
+        if inner.has_ended.get() {
+            return Ok(0);
         }
-        Poll::Ready(Ok(()))
+        let read = std::future::poll_fn(|context| {
+            let mut scratch = inner.scratch.0.borrow_mut();
+            inner.stream.borrow_mut().poll_read(context, &mut scratch)
+        });
+        read.await
     }
 
-    fn begin_write(&mut self, gather: Gather) {
-        if let Some(mut sink) = self.sink.take() {
-            let cancel = self.cancel.clone();
-            self.writing = Some(Box::pin(async move {
-                let (outcome, gather) = sink.write_or(gather, &cancel).await;
-                (sink, outcome, gather)
-            }));
+    /// Writes all of this.
+    pub(super) async fn say(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let mut stream = self.clone();
+        while !bytes.is_empty() {
+            let written =
+                std::future::poll_fn(|context| Pin::new(&mut stream).poll_write(context, bytes));
+            bytes = bytes.get(written.await?..).unwrap_or_default();
+        }
+        std::future::poll_fn(|context| Pin::new(&mut stream).poll_flush(context)).await
+    }
+
+    /// Ends our direction.
+    pub(super) async fn shutdown(&self) -> io::Result<()> {
+        let mut stream = self.clone();
+        std::future::poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await
+    }
+}
+
+impl Inner {
+    fn note_read(&self, count: usize) {
+        self.has_ended.set(count == 0);
+        let exchanges = self.session.exchanges.as_ref();
+        let is_between = !exchanges.is_some_and(Exchanges::are_under_way);
+        if count > 0 && self.has_one_message && is_between {
+            self.session.note_message(true, shardcast_platform::now());
+        }
+    }
+
+    /// Looks at the clock only when the peer does not take what it is sent.
+    fn note_written<T>(&self, written: &Poll<io::Result<T>>) {
+        match (written, self.is_write_blocked.get()) {
+            (Poll::Pending, false) => {
+                self.is_write_blocked.set(true);
+                self.session.note_write(shardcast_platform::now());
+            }
+            (Poll::Ready(Ok(_)), true) => self.session.note_accepted(shardcast_platform::now()),
+            _ => {}
+        }
+    }
+
+    fn note_flushed(&self) {
+        if self.is_write_blocked.replace(false) {
+            self.session.note_write_end();
         }
     }
 }
 
-impl<T: Transport> Unpin for HyperStream<T> {}
-
-impl<T: Transport> Read for HyperStream<T> {
+impl Read for HyperStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut room: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.slab.is_empty() {
-            if let Some(mut source) = self.source.take() {
-                let mut slab = std::mem::take(&mut self.slab);
-                let cancel = self.cancel.clone();
-                slab.reserve(BUFFER_BYTES);
-                self.reading = Some(Box::pin(async move {
-                    let (outcome, slab) = source.read_or(slab, &cancel).await;
-                    (source, outcome, slab)
-                }));
-            }
-            if let Some(reading) = &mut self.reading {
-                let (source, outcome, slab) = ready!(reading.as_mut().poll(context));
-                self.reading = None;
-                self.source = Some(source);
-                self.slab = slab;
-                done(outcome)?;
-            }
-        }
-        let count = room.remaining().min(self.slab.len());
-        room.put_slice(&self.slab.split_to(count));
+        let inner = &self.inner;
+        let mut scratch = inner.scratch.0.borrow_mut();
+        let length = room.remaining().min(scratch.len());
+        let Some(buffer) = scratch.get_mut(..length) else {
+            return Poll::Ready(Ok(()));
+        };
+        let count = ready!(inner.stream.borrow_mut().poll_read(context, buffer))?;
+        inner.note_read(count);
+        room.put_slice(buffer.get(..count).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: Transport> Write for HyperStream<T> {
+impl Write for HyperStream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_written(context))?;
-        let count = bytes.len().min(BUFFER_BYTES);
-        let mut gather = Gather::new();
-        let taken = bytes.get(..count).unwrap_or_default();
-        let _is_empty = gather.push(Slice::new(Bytes::copy_from_slice(taken)));
-        self.begin_write(gather);
-        // It begins now; what is left of it is awaited before the next.
-        match self.poll_written(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(count)),
+        let written = match &mut *self.inner.stream.borrow_mut() {
+            Stream::Plain(stream) => stream.poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
+        self.inner.note_written(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut *self.inner.stream.borrow_mut() {
+            Stream::Plain(stream) => stream.poll_write_slices(context, slices),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        };
+        self.inner.note_written(&written);
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = match &mut *self.inner.stream.borrow_mut() {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        };
+        match flushed {
+            Poll::Ready(_) => self.inner.note_flushed(),
+            Poll::Pending => self.inner.note_written(&flushed),
         }
+        flushed
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_written(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_written(context))?;
-        match &mut self.sink {
-            Some(sink) => {
-                let ended = std::pin::pin!(sink.shutdown_write());
-                ended.poll(context)
-            }
-            None => Poll::Ready(Ok(())),
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.inner.stream.borrow_mut() {
+            Stream::Plain(stream) => Poll::Ready(stream.shutdown_write()),
+            Stream::Tls(stream) => Pin::new(stream).poll_close(context),
         }
     }
 }
 
-fn done(outcome: Outcome) -> io::Result<usize> {
-    match outcome {
-        Outcome::Done(done) => done,
-        Outcome::Cancelled => Err(io::ErrorKind::TimedOut.into()),
+impl Stream {
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => stream.poll_read(context, buffer),
+            Self::Tls(stream) => pin!(stream).poll_read(context, buffer),
+        }
     }
 }

@@ -5,66 +5,51 @@
 
 mod authorise;
 mod body;
+mod connection;
 mod cors;
+mod executor;
+mod first;
 mod io;
 mod proxies;
 mod refused;
 mod request;
+mod response;
+mod seats;
 mod target;
 
-use std::rc::Rc;
+use std::fmt::Display;
 use std::sync::Arc;
 
-use hyper::service::service_fn;
-
-use super::transport::Transport;
+use super::tls::TlsListener;
 use crate::control::{ControlState, Site};
 use crate::event::SessionEnd;
-use crate::shard::{SessionHandle, Shard};
+use crate::shard::SessionHandle;
 
-use authorise::Proven;
-use io::HyperStream;
-use request::Connected;
+pub(super) use connection::serve;
+pub use io::{HyperStream, Scratch};
+pub(crate) use seats::Seats;
 
 /// The longest head of a request with its request line. Browsers and proxies send 2 KiB at most and servers commonly take
 /// 8 KiB; twice that leaves room for long tokens in `Authorization`.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// What a listener serves.
+/// What a listener serves on one shard.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpService {
     /// The site.
     pub(crate) site: Arc<Site>,
     /// What its handlers work with.
     pub(crate) state: Arc<ControlState>,
+    /// What is done with a connection first, where it is encrypted.
+    pub(crate) tls: Option<TlsListener>,
+    /// How many connections there may be.
+    pub(crate) seats: Seats,
+    /// Where they read.
+    pub(crate) scratch: Scratch,
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(
-    shard: &Rc<Shard>,
-    session: &Rc<SessionHandle>,
-    stream: impl Transport,
-    service: HttpService,
-) -> SessionEnd {
-    let io = HyperStream::new(stream, session.cancel.clone());
-    let connected = Rc::new(Connected {
-        shard: shard.clone(),
-        session: session.clone(),
-        service,
-        proven: Proven::default(),
-    });
-    let answer = service_fn(|request| {
-        session.note_request(shardcast_platform::now());
-        let connected = connected.clone();
-        async move { Ok::<_, std::convert::Infallible>(connected.answer(request).await) }
-    });
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.max_header_size(HEAD_BYTES_MAX);
-    match builder.serve_connection(io, answer).await {
-        Ok(()) => SessionEnd::PeerClosed,
-        Err(error) => session
-            .ended()
-            .cloned()
-            .unwrap_or_else(|| SessionEnd::Connection(error.to_string())),
-    }
+/// Why a session is over whose connection has failed like this.
+fn ended(session: &SessionHandle, error: &dyn Display) -> SessionEnd {
+    let ended = session.ended().cloned();
+    ended.unwrap_or_else(|| SessionEnd::Connection(error.to_string()))
 }

@@ -140,3 +140,14 @@ pub(super) fn allowed(methods: &[Method]) -> String {
     }
     names.join(", ")
 }
+
+/// An answer as it stands on the wire of HTTP/1.1, for those whom hyper does not answer. It is the connection's last.
+pub(super) fn raw(answer: &Answer) -> Vec<u8> {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (status, length) = (answer.status(), answer.body().len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), answer.body()].concat()
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, Version, header};
 use hyper::body::Incoming;
 use shardcast_config::HttpConfig;
 
@@ -48,13 +48,23 @@ impl From<Answer> for Instead {
 }
 
 impl Connected {
+    pub(super) fn new(shard: Rc<Shard>, session: Rc<SessionHandle>, service: HttpService) -> Self {
+        Self {
+            shard,
+            session,
+            service,
+            proven: Proven::default(),
+        }
+    }
+
     /// Answers a request.
     pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let config = self.shard.server.config.load_full();
         let config = self.service.site.kind.config(&config);
         // What is needed of the head when the handler has it.
-        let (is_head, asked) = (head.method == Method::HEAD, head.headers.clone());
+        let (is_head, version) = (head.method == Method::HEAD, head.version);
+        let asked = head.headers.clone();
         // A body of unknown length behind which another request is expected is what smuggling is made of (RFC 9112,
         // section 6.1).
         let mut is_last = head.headers.contains_key(header::TRANSFER_ENCODING);
@@ -74,7 +84,7 @@ impl Connected {
         let headers = response.headers_mut();
         cors::allow(&config.allow_origins, &asked, headers);
         headers.insert(header::SERVER, SERVER);
-        if is_last {
+        if is_last && version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if is_head {

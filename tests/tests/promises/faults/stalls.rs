@@ -72,7 +72,7 @@ fn split(rig: &Rig, strangers: Vec<Connection>) -> (Vec<Connection>, Vec<Connect
     let is_taken = |connection: &Connection| {
         let port = connection.socket().local_addr().unwrap().port();
         let opened = |event: &Event| match event {
-            Event::ConnectionOpened { peer, shard } => peer.port() == port && *shard == FREE,
+            Event::ConnectionOpened { peer, shard, .. } => peer.port() == port && *shard == FREE,
             _ => false,
         };
         events.iter().any(opened)
