@@ -31,6 +31,9 @@ pub struct Config {
     pub api: HttpConfig,
     /// The metrics.
     pub metrics: HttpConfig,
+    /// `metricsPerSession`: whether each session has metrics of its own; where that is left to the server, while they are
+    /// few.
+    pub metrics_per_session: Choice,
     /// The profiler.
     pub pprof: HttpConfig,
     /// The RTSP server.
@@ -205,13 +208,20 @@ pub struct FanoutConfig {
 /// A switch that may be left to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Where the platform can.
+    /// Where the platform can, or while it makes sense.
     Auto,
     /// Always.
     Yes,
     /// Never.
     No,
 }
+
+/// Its words.
+const CHOICES: &[(&str, Choice)] = &[
+    ("auto", Choice::Auto),
+    ("yes", Choice::Yes),
+    ("no", Choice::No),
+];
 
 /// Key `sessionsPerAddress`; the other limits are not built yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,6 +249,7 @@ impl Config {
             access: AccessConfig::default(),
             api: HttpConfig::on(":9997"),
             metrics: HttpConfig::on(":9998"),
+            metrics_per_session: Choice::Auto,
             pprof: HttpConfig::on(":9999"),
             rtsp: RtspConfig::default(),
             fanout: FanoutConfig::default(),
@@ -257,6 +268,8 @@ impl Config {
         self.access.apply(settings);
         self.api.apply(settings, &API_KEYS);
         self.metrics.apply(settings, &METRICS_KEYS);
+        let per_session = &mut self.metrics_per_session;
+        settings.choice("metricsPerSession", CHOICES, per_session);
         self.pprof.apply(settings, &PPROF_KEYS);
         self.rtsp.apply(settings);
         self.fanout.apply(settings);
@@ -443,15 +456,7 @@ impl FanoutConfig {
         settings.count("gatherReaders", &mut self.gather_readers);
         settings.count("wakeReaders", &mut self.wake_readers);
         settings.count("wakeBytes", &mut self.wake_bytes);
-        settings.choice(
-            "moveLive",
-            &[
-                ("auto", Choice::Auto),
-                ("yes", Choice::Yes),
-                ("no", Choice::No),
-            ],
-            &mut self.move_live,
-        );
+        settings.choice("moveLive", CHOICES, &mut self.move_live);
         settings.optional_count("notSentLowat", &mut self.not_sent_lowat);
         settings.optional_count("sendBuffer", &mut self.send_buffer);
     }

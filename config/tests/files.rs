@@ -60,6 +60,7 @@ const CHANGED: &[(&str, &str)] = &[
     ("metricsServerCert", "metrics.crt"),
     ("metricsAllowOrigins", "[https://example.org]"),
     ("metricsTrustedProxies", "[10.0.0.0/8]"),
+    ("metricsPerSession", "no"),
     ("pprof", "yes"),
     ("pprofAddress", ":9992"),
     ("pprofEncryption", "yes"),

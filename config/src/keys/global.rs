@@ -398,6 +398,6 @@ pub(crate) const GLOBAL: &[Key] = &[
         "metricsPerSession",
         Kind::Choice(&["auto", "yes", "no"]),
         "auto",
-        NotBuilt,
+        Built,
     ),
 ];

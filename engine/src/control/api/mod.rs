@@ -20,6 +20,9 @@ use serde_json::json;
 use super::Route;
 use super::web::{Answer, error, json as respond};
 
+pub(super) use paths::path_names;
+pub(super) use rtsp::state_of;
+
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
     let parts = [

@@ -37,7 +37,7 @@ fn list(state: &ControlState, request: &Request) -> Result<Answer, Refused> {
     let page = Page::of(request)?;
     let server = &state.server;
     let config = server.config.load();
-    let names: Vec<PathName> = names(server, &config).into_iter().collect();
+    let names: Vec<PathName> = path_names(server, &config).into_iter().collect();
     let shown = page.part(&names).iter().cloned();
     let sessions = Sessions::of(server, shown.collect());
     Ok(page.answer(&names, |name| item(server, &config, name, &sessions)))
@@ -60,7 +60,8 @@ fn get(state: &ControlState, request: &Request) -> Result<Answer, Refused> {
     Ok(respond(StatusCode::OK, &item))
 }
 
-fn names(server: &ServerState, config: &Config) -> BTreeSet<PathName> {
+/// The names of all paths, configured or begun.
+pub(in crate::control) fn path_names(server: &ServerState, config: &Config) -> BTreeSet<PathName> {
     let configured = config
         .paths
         .iter()

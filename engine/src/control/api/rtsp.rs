@@ -136,7 +136,8 @@ fn session_item(record: &ConnectionRecord, session: &RtspSession) -> Value {
     item
 }
 
-fn state_of(session: &RtspSession) -> &'static str {
+/// What a session does, by MediaMTX's names.
+pub(in crate::control) fn state_of(session: &RtspSession) -> &'static str {
     match session.media.as_ref().map(|media| media.role) {
         None => "idle",
         Some(Role::Reader) => "read",
