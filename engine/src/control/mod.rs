@@ -9,6 +9,7 @@
 
 mod api;
 mod clerk;
+mod counters;
 mod events;
 mod health;
 mod metrics;

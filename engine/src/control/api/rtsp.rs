@@ -1,7 +1,5 @@
 //! Connections and sessions over RTSP: listed, looked up and kicked. Read from the records that their shards keep.
 
-use std::time::Duration;
-
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shardcast_protocol::rtsp::TransportKind;
@@ -9,15 +7,13 @@ use shardcast_protocol::rtsp::TransportKind;
 use super::paging::Page;
 use super::{Refused, done, settle, time};
 use crate::connections::{ConnectionRecord, RtspSession};
+use crate::control::counters::Counters;
 use crate::control::web::{Answer, Request, json as respond};
 use crate::control::{ControlState, Handler, Route};
 use crate::record::{Role, SessionRecord};
 use crate::session_id::SessionId;
 use crate::shard::KickError;
 use crate::uuid::{Uuid, UuidError};
-
-/// The clock in whose units jitter is told, as RTCP does (RFC 3550, section 6.4.1): that of nearly all video.
-const JITTER_CLOCK_HZ: f64 = 90_000.0;
 
 /// The routes.
 pub(super) fn routes() -> Vec<Route> {
@@ -128,7 +124,7 @@ fn session_item(record: &ConnectionRecord, session: &RtspSession) -> Value {
     });
     let media = session.media.as_deref();
     let counters = media.map(Counters::of).unwrap_or_default();
-    for part in [counters.shown(), reader_item(media)] {
+    for part in [shown(&counters), reader_item(media)] {
         if let (Value::Object(item), Value::Object(part)) = (&mut item, part) {
             item.extend(part);
         }
@@ -154,76 +150,33 @@ fn transport_name(transport: TransportKind) -> &'static str {
     }
 }
 
-/// What was counted of a session, as the API names it; nothing of one that neither publishes nor reads.
-#[derive(Default)]
-struct Counters {
-    inbound_bytes: u64,
-    inbound_packets: u64,
-    inbound_lost: u64,
-    inbound_in_error: u64,
-    inbound_jitter: Duration,
-    inbound_rtcp: u64,
-    inbound_rtcp_in_error: u64,
-    outbound_bytes: u64,
-    outbound_packets: u64,
-    outbound_reported_lost: u64,
-    outbound_discarded: u64,
-    outbound_rtcp: u64,
-}
-
-impl Counters {
-    fn of(media: &SessionRecord) -> Self {
-        let (packets, rtcp) = (media.packets.value(), media.inbound_rtcp_packets.value());
-        let (inbound_packets, outbound_packets) = match media.role {
-            Role::Publisher => (packets.saturating_sub(rtcp), 0),
-            Role::Reader => (0, packets),
-        };
-        let (refused, refused_rtcp) = (&media.refused_packets, &media.refused_rtcp_packets);
-        let refused_rtcp = refused_rtcp.value();
-        Self {
-            inbound_bytes: media.inbound_bytes.value(),
-            inbound_packets,
-            inbound_lost: media.lost_packets.value(),
-            inbound_in_error: refused.value().saturating_sub(refused_rtcp),
-            inbound_jitter: Duration::from_micros(media.jitter_us.value()),
-            inbound_rtcp: rtcp,
-            inbound_rtcp_in_error: refused_rtcp,
-            outbound_bytes: media.outbound_bytes.value(),
-            outbound_packets,
-            outbound_reported_lost: media.reported_lost_packets.value(),
-            outbound_discarded: media.drops.value(),
-            outbound_rtcp: media.outbound_rtcp_packets.value(),
-        }
-    }
-
-    /// With the names that MediaMTX had before too.
-    fn shown(&self) -> Value {
-        let jitter = self.inbound_jitter.as_secs_f64() * JITTER_CLOCK_HZ;
-        json!({
-            "inboundBytes": self.inbound_bytes,
-            "inboundRTPPackets": self.inbound_packets,
-            "inboundRTPPacketsLost": self.inbound_lost,
-            "inboundRTPPacketsInError": self.inbound_in_error,
-            "inboundRTPPacketsJitter": jitter,
-            "inboundRTCPPackets": self.inbound_rtcp,
-            "inboundRTCPPacketsInError": self.inbound_rtcp_in_error,
-            "outboundBytes": self.outbound_bytes,
-            "outboundRTPPackets": self.outbound_packets,
-            "outboundRTPPacketsReportedLost": self.outbound_reported_lost,
-            "outboundRTPPacketsDiscarded": self.outbound_discarded,
-            "outboundRTCPPackets": self.outbound_rtcp,
-            "bytesReceived": self.inbound_bytes,
-            "bytesSent": self.outbound_bytes,
-            "rtpPacketsReceived": self.inbound_packets,
-            "rtpPacketsSent": self.outbound_packets,
-            "rtpPacketsLost": self.inbound_lost,
-            "rtpPacketsInError": self.inbound_in_error,
-            "rtpPacketsJitter": jitter,
-            "rtcpPacketsReceived": self.inbound_rtcp,
-            "rtcpPacketsSent": self.outbound_rtcp,
-            "rtcpPacketsInError": self.inbound_rtcp_in_error,
-        })
-    }
+/// The counters as the API names them, with the names that MediaMTX had before too.
+fn shown(counters: &Counters) -> Value {
+    let jitter = counters.jitter_ticks();
+    json!({
+        "inboundBytes": counters.inbound_bytes,
+        "inboundRTPPackets": counters.inbound_packets,
+        "inboundRTPPacketsLost": counters.inbound_lost,
+        "inboundRTPPacketsInError": counters.inbound_in_error,
+        "inboundRTPPacketsJitter": jitter,
+        "inboundRTCPPackets": counters.inbound_rtcp,
+        "inboundRTCPPacketsInError": counters.inbound_rtcp_in_error,
+        "outboundBytes": counters.outbound_bytes,
+        "outboundRTPPackets": counters.outbound_packets,
+        "outboundRTPPacketsReportedLost": counters.outbound_reported_lost,
+        "outboundRTPPacketsDiscarded": counters.outbound_discarded,
+        "outboundRTCPPackets": counters.outbound_rtcp,
+        "bytesReceived": counters.inbound_bytes,
+        "bytesSent": counters.outbound_bytes,
+        "rtpPacketsReceived": counters.inbound_packets,
+        "rtpPacketsSent": counters.outbound_packets,
+        "rtpPacketsLost": counters.inbound_lost,
+        "rtpPacketsInError": counters.inbound_in_error,
+        "rtpPacketsJitter": jitter,
+        "rtcpPacketsReceived": counters.inbound_rtcp,
+        "rtcpPacketsSent": counters.outbound_rtcp,
+        "rtcpPacketsInError": counters.inbound_rtcp_in_error,
+    })
 }
 
 /// What Shardcast tells of a session beyond MediaMTX: how far a reader is behind, how late packets have left for it, and

@@ -9,12 +9,10 @@ use super::text::Number;
 use crate::connections::{ConnectionRecord, RtspSession};
 use crate::control::ControlState;
 use crate::control::api::{path_names, state_of};
+use crate::control::counters::Counters;
 use crate::path::PathName;
-use crate::record::{Role, SessionRecord};
+use crate::record::Role;
 use crate::shard::ServerState;
-
-/// Ticks of the clock of 90 kHz, which nearly all video has, in a microsecond: jitter is shown in such ticks.
-const TICKS_PER_US: f64 = 0.09;
 
 /// All that there is.
 #[derive(Debug)]
@@ -92,36 +90,31 @@ fn connection_row(connection: &ConnectionRecord) -> ConnectionRow {
 }
 
 fn session_row(connection: &ConnectionRecord, session: &RtspSession) -> SessionRow {
+    let counters = session.media.as_deref().map(Counters::of);
     SessionRow {
         id: connection.id.uuid().to_string(),
         path: session.about.path.as_str().to_owned(),
         peer: connection.peer,
         state: state_of(session),
-        numbers: numbers(session.media.as_deref()),
+        numbers: numbers(&counters.unwrap_or_default()),
     }
 }
 
-/// Control packets are not counted.
-fn numbers(media: Option<&SessionRecord>) -> [Number; 12] {
-    let count = |of: fn(&SessionRecord) -> u64| Number::Whole(media.map_or(0, of));
-    let packets_as = |role| match media {
-        Some(media) if media.role == role => Number::Whole(media.packets.value()),
-        _ => Number::Whole(0),
-    };
-    let jitter_us = media.map_or(0, |media| media.jitter_us.value());
+/// In the order of the metrics' names.
+fn numbers(counters: &Counters) -> [Number; 12] {
     [
-        count(|media| media.inbound_bytes.value()),
-        packets_as(Role::Publisher),
-        count(|media| media.lost_packets.value()),
-        count(|media| media.refused_packets.value()),
-        Number::Real(jitter_us as f64 * TICKS_PER_US),
-        Number::Whole(0),
-        Number::Whole(0),
-        count(|media| media.outbound_bytes.value()),
-        packets_as(Role::Reader),
-        count(|media| media.reported_lost_packets.value()),
-        count(|media| media.drops.value()),
-        Number::Whole(0),
+        counters.inbound_bytes.into(),
+        counters.inbound_packets.into(),
+        counters.inbound_lost.into(),
+        counters.inbound_in_error.into(),
+        counters.jitter_ticks().into(),
+        counters.inbound_rtcp.into(),
+        counters.inbound_rtcp_in_error.into(),
+        counters.outbound_bytes.into(),
+        counters.outbound_packets.into(),
+        counters.outbound_reported_lost.into(),
+        counters.outbound_discarded.into(),
+        counters.outbound_rtcp.into(),
     ]
 }
 
