@@ -29,6 +29,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// The Control API.
     pub api: HttpConfig,
+    /// `apiLocalSources`: the API may name sources on this machine and its link.
+    pub api_local_sources: bool,
     /// The metrics.
     pub metrics: HttpConfig,
     /// `metricsPerSession`: whether each session has metrics of its own; where that is left to the server, while they are
@@ -230,6 +232,9 @@ pub struct LimitsConfig {
     pub sessions_per_address: usize,
 }
 
+/// The key that lets the API name sources on this machine; the API must not turn it itself.
+pub(crate) const LOCAL_SOURCES: &str = "apiLocalSources";
+
 impl Config {
     /// The settings of the path that serves `name`: its own entry, else the first regular
     /// expression that matches (in sorted order), else `all_others`. `None`: the path is not
@@ -248,6 +253,7 @@ impl Config {
             write_timeout: Duration::from_secs(10),
             access: AccessConfig::default(),
             api: HttpConfig::on(":9997"),
+            api_local_sources: false,
             metrics: HttpConfig::on(":9998"),
             metrics_per_session: Choice::Auto,
             pprof: HttpConfig::on(":9999"),
@@ -267,6 +273,7 @@ impl Config {
         self.log.apply(settings);
         self.access.apply(settings);
         self.api.apply(settings, &API_KEYS);
+        settings.switch(LOCAL_SOURCES, &mut self.api_local_sources);
         self.metrics.apply(settings, &METRICS_KEYS);
         let per_session = &mut self.metrics_per_session;
         settings.choice("metricsPerSession", CHOICES, per_session);

@@ -7,7 +7,7 @@
 //! `RTSP_` counts too, below `MTX_`.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Report;
 use crate::keys::Table;
@@ -54,7 +54,7 @@ pub(crate) fn overlay(
         .iter()
         .filter(|name| variables.contains_key(**name))
     {
-        let place = Place::Variable(Rc::from(*name));
+        let place = Place::Variable(Arc::from(*name));
         report.add(&place, || {
             "encrypted configuration files are not built yet".to_owned()
         });
@@ -77,6 +77,13 @@ pub(crate) fn overlay(
             apply(root, &steps, name, value, report);
         }
     }
+}
+
+/// Whether a variable says that there is a path.
+pub(crate) fn names_a_path(name: &str) -> bool {
+    let rest = name.strip_prefix("MTX_").or(name.strip_prefix("RTSP_"));
+    let steps = rest.and_then(locate);
+    steps.is_some_and(|steps| matches!(steps.as_slice(), [Step::Key("paths"), ..]))
 }
 
 /// Whether a variable that names no key is none of ours.
@@ -147,7 +154,7 @@ fn locate_item(fields: &'static [Field], rest: &str) -> Option<Vec<Step>> {
 }
 
 fn apply(root: &mut Node, steps: &[Step], name: &str, value: &str, report: &mut Report) {
-    let place = Place::Variable(Rc::from(name));
+    let place = Place::Variable(Arc::from(name));
     if let [Step::Key(key), Step::Index(_), ..] = steps {
         start_from_default(root, key, &place);
     }
@@ -166,7 +173,7 @@ fn start_from_default(root: &mut Node, key: &str, place: &Place) {
         && let Some(mut list) = crate::yaml::read(default, &mut Report::default())
     {
         list.place = place.clone();
-        *node = Rc::new(list);
+        *node = Arc::new(list);
     }
 }
 
@@ -179,7 +186,7 @@ fn set(node: &mut Node, steps: &[Step], value: &str, place: &Place) -> Option<()
         }
         [Step::Key(key), rest @ ..] => {
             set(
-                Rc::make_mut(node.entry_mut(key, place)?),
+                Arc::make_mut(node.entry_mut(key, place)?),
                 rest,
                 value,
                 place,
@@ -187,7 +194,7 @@ fn set(node: &mut Node, steps: &[Step], value: &str, place: &Place) -> Option<()
         }
         [Step::PathName(name), rest @ ..] => {
             set(
-                Rc::make_mut(node.entry_mut(name, place)?),
+                Arc::make_mut(node.entry_mut(name, place)?),
                 rest,
                 value,
                 place,
@@ -196,7 +203,7 @@ fn set(node: &mut Node, steps: &[Step], value: &str, place: &Place) -> Option<()
         [Step::Index(index), rest @ ..] => {
             node.place = place.clone();
             set(
-                Rc::make_mut(node.item_mut(*index, place)?),
+                Arc::make_mut(node.item_mut(*index, place)?),
                 rest,
                 value,
                 place,

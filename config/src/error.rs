@@ -98,11 +98,13 @@ impl Report {
     }
 }
 
-/// The file from top to bottom, then the environment.
-fn order(place: &Place) -> (bool, usize, usize, String) {
+/// The file from top to bottom, then the changes to it, then the environment.
+fn order(place: &Place) -> (u8, usize, usize, String) {
     match place {
-        Place::File { line, column } => (false, *line, *column, String::new()),
-        Place::Variable(name) => (true, 0, 0, name.to_string()),
+        Place::File { line, column } => (0, *line, *column, String::new()),
+        Place::Changes { line, column, .. } => (1, *line, *column, String::new()),
+        Place::Body(pointer) => (2, 0, 0, pointer.to_string()),
+        Place::Variable(name) => (3, 0, 0, name.to_string()),
     }
 }
 
@@ -113,6 +115,7 @@ fn prefix(file: Option<&Path>, place: &Place) -> String {
             format!("{}:{line}:{column}", file.display())
         }
         (Place::File { line, column }, None) => format!("{line}:{column}"),
-        (Place::Variable(name), _) => name.to_string(),
+        (Place::Changes { file, line, column }, _) => format!("{file}:{line}:{column}"),
+        (Place::Body(_) | Place::Variable(_), _) => place.to_string(),
     }
 }

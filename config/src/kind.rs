@@ -1,7 +1,7 @@
 //! What a key takes: the types of values, their reading and their limits.
 //!
-//! Used by the key tables (`keys`); reads one node of the tree into a normal form, in which two
-//! values are equal when they mean the same. Every key is checked, built or not.
+//! Used by the key tables (`keys`); reads one node of the tree into a value, of which
+//! [`Kind::normal`] tells whether two mean the same. Every key is checked, built or not.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::Report;
 use crate::nearest;
 use crate::network::Network;
 use crate::place::Place;
-use crate::tree::{Content, Entry, Node, quoted};
+use crate::tree::{Content, Entry, Node, Written, quoted};
 use crate::units;
 
 /// The most items of a list value, `paths` aside.
@@ -80,7 +80,7 @@ pub(crate) const fn field(name: &'static str, kind: Kind, default: &'static str)
     }
 }
 
-/// A value in its normal form.
+/// A checked value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Value {
     Switch(bool),
@@ -89,7 +89,7 @@ pub(crate) enum Value {
     /// Texts and words; decimals too, as Rust prints them.
     Text(String),
     Credential(Credential),
-    /// Sorted where order means nothing.
+    /// In the order in which it was written, words aside, which are sorted.
     List(Vec<Self>),
     /// Sorted by name, without fields that have their default.
     Record(Vec<(&'static str, Self)>),
@@ -123,17 +123,19 @@ impl Kind {
     pub(crate) fn read(&self, key: &str, node: &Node, report: &mut Report) -> Option<Value> {
         let read = match (self, &node.content) {
             (Self::Records(fields), _) => return read_records(key, fields, node, report),
-            (_, Content::Text(text)) if self.is_list() => self.read_items(split_list(text)),
+            (_, Content::Text(text)) if self.is_list() => (node.written == Written::Freely)
+                .then(|| self.read_items(split_list(text)))
+                .flatten(),
             (_, Content::List(items)) if self.is_list() => {
                 let texts = items.iter().map(|item| match &item.content {
-                    Content::Text(text) => Some(text.as_str()),
+                    Content::Text(text) if self.takes(item.written, text) => Some(text.as_str()),
                     _ => None,
                 });
                 texts
                     .collect::<Option<Vec<_>>>()
                     .and_then(|texts| self.read_items(texts))
             }
-            (_, Content::Text(text)) => self.read_scalar(text),
+            (_, Content::Text(text)) if self.takes(node.written, text) => self.read_scalar(text),
             _ => None,
         };
         if read.is_none() {
@@ -171,6 +173,42 @@ impl Kind {
         self.read("", &node, &mut report)
     }
 
+    /// Whether a scalar of this type, or an item of it in a list, can be meant.
+    fn takes(&self, written: Written, text: &str) -> bool {
+        let is_number = matches!(
+            self,
+            Self::Count(..) | Self::PowerOfTwo | Self::Decimal | Self::Decimals
+        );
+        match (self, written) {
+            (_, Written::Freely) => true,
+            (Self::Automatic(_), Written::Text) if text == "auto" => true,
+            (Self::Automatic(kind), _) => kind.takes(written, text),
+            (_, Written::Switch) => matches!(self, Self::Switch),
+            (_, Written::Number) => is_number,
+            (_, Written::Text) => !is_number && !matches!(self, Self::Switch),
+        }
+    }
+
+    /// `value` in the one form in which two that mean the same are equal: sorted where order
+    /// means nothing.
+    pub(crate) fn normal(&self, value: &Value) -> Value {
+        match (self, value) {
+            (Self::Networks, Value::List(items)) => {
+                let mut items = items.clone();
+                items.sort();
+                items.dedup();
+                Value::List(items)
+            }
+            (Self::Records(fields), Value::List(records)) => {
+                let records = records.iter().map(|record| normal_record(fields, record));
+                let mut records: Vec<Value> = records.collect();
+                records.sort();
+                Value::List(records)
+            }
+            _ => value.clone(),
+        }
+    }
+
     /// Whether a list is taken, also as text with commas.
     fn is_list(&self) -> bool {
         matches!(
@@ -185,7 +223,7 @@ impl Kind {
         }
         let items = texts.into_iter().map(|text| self.read_item(text));
         let mut items = items.collect::<Option<Vec<_>>>()?;
-        if matches!(self, Self::Choices(_) | Self::Networks) {
+        if matches!(self, Self::Choices(_)) {
             items.sort();
             items.dedup();
         }
@@ -366,12 +404,21 @@ fn read_records(
     let records = items
         .iter()
         .map(|item| read_record(key, fields, item, report));
-    let mut records = records
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect::<Option<Vec<_>>>()?;
-    records.sort();
-    Some(Value::List(records))
+    let records: Vec<Option<Value>> = records.collect();
+    let records: Option<Vec<Value>> = records.into_iter().collect();
+    records.map(Value::List)
+}
+
+fn normal_record(fields: &'static [Field], record: &Value) -> Value {
+    let Value::Record(values) = record else {
+        return record.clone();
+    };
+    let values = values.iter().map(|(name, value)| {
+        let field = fields.iter().find(|field| field.name == *name);
+        let normal = field.map(|field| field.kind.normal(value));
+        (*name, normal.unwrap_or_else(|| value.clone()))
+    });
+    Value::Record(values.collect())
 }
 
 fn read_record(
@@ -414,7 +461,8 @@ fn read_field(
         });
         return Err(());
     };
-    if matches!(entry.value.content, Content::Null) {
+    let is_empty = matches!(entry.value.content, Content::Null);
+    if is_empty && entry.value.written == Written::Freely {
         return Ok(None);
     }
     let name = format!("{key}.{}", field.name);

@@ -18,14 +18,21 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod change;
 mod config;
 mod credential;
+mod differences;
+mod document;
+mod draft;
 mod env;
 mod error;
 mod http;
+mod json;
 mod keys;
 mod kind;
+mod layer;
 mod load;
+mod local_source;
 mod nearest;
 mod network;
 mod notice;
@@ -34,20 +41,26 @@ mod paths;
 mod pattern;
 mod place;
 mod resolve;
+mod saved;
 mod settings;
 mod tree;
 mod units;
 mod users;
+mod view;
 mod yaml;
 
 pub use access::{AccessConfig, Action, PathRule, Permission, User, UserName};
+pub use change::{Change, ChangeError, Changed};
 pub use config::{
     AuthMethod, Choice, Config, Driver, FanoutConfig, LimitsConfig, LogConfig, LogDestination,
     LogLevel, MulticastRange, RtspConfig, RuntimeConfig, SHARDS_MAX, ShardCount,
 };
 pub use credential::Credential;
+pub use differences::Difference;
+pub use document::Document;
 pub use error::{ConfigError, PROBLEMS_MAX, Problems};
 pub use http::HttpConfig;
+pub use json::{BODY_BYTES_MAX, Body};
 pub use load::{FILE_BYTES_MAX, Loaded, SEARCHED, environment, load, parse};
 pub use network::Network;
 pub use paths::{

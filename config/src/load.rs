@@ -1,7 +1,7 @@
 //! From a file and the environment to a configuration.
 //!
-//! Called by the daemon at its start and by `shardcast check`. The file is read once, in full;
-//! what happens to it later is for a reload to see.
+//! Called by the daemon at its start and by `shardcast check`. Files are read once, in full; what
+//! happens to them later is for a reload to see.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,12 +10,10 @@ use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
 use crate::config::Config;
-use crate::env;
+use crate::document::{Document, Origin};
 use crate::error::{ConfigError, Report};
-use crate::notice::Notices;
 use crate::place::Place;
-use crate::resolve::resolve;
-use crate::yaml;
+use crate::saved;
 
 /// The largest file that is read: ten thousand paths with a dozen keys and comments.
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -39,10 +37,12 @@ pub const SEARCHED: &[&str] = if cfg!(windows) {
 };
 
 /// A configuration with what there is to say about it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The same, to be changed while a server runs with it.
+    pub document: Document,
     /// What an operator should read once, each a line: at most one that names every key that
     /// is not built yet, one for deprecated keys, one for unknown variables, one when no path
     /// is configured.
@@ -52,6 +52,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    fn of(document: Document) -> Self {
+        Self {
+            config: Config::clone(document.config()),
+            warnings: document.warnings().to_vec(),
+            source: document.file().map(Path::to_owned),
+            document,
+        }
+    }
+
     /// One line about what was loaded: `mediamtx.yml: 3 paths, RTSP on :8554`.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -72,7 +81,7 @@ impl Loaded {
 }
 
 /// Loads `file`, or else the first of [`SEARCHED`] that exists, or else the defaults, and puts
-/// the variables of `environment` over it.
+/// the changes over it that are kept beside it, and the variables of `environment` over these.
 ///
 /// # Errors
 /// Every problem that was found, not only the first. A file that is named and missing is one.
@@ -84,16 +93,17 @@ pub fn load(
         Some(file) => Some(file.to_owned()),
         None => first_that_exists(SEARCHED.iter().map(PathBuf::from)),
     };
-    let Some(file) = found else {
-        return parse(None, "", environment);
-    };
-    let text = String::from_utf8(read_file(&file)?);
-    let text = text.map_err(|error| not_text(&file, &error))?;
-    parse(Some(&file), &text, environment)
+    let document = Document::open(Origin {
+        changes_file: Some(saved::changes_file(found.as_deref())),
+        file: found,
+        variables: environment.collect(),
+    })?;
+    Ok(Loaded::of(document))
 }
 
-/// Judges `text`, the content of `file`, as [`load`] does. Without a file and without paths in
-/// `environment` every path is open, as `all_others`; a file says itself which paths there are.
+/// Judges `text`, the content of `file`, as [`load`] does, but keeps no changes. Without a file and
+/// without paths in `environment` every path is open, as `all_others`; a file says itself which
+/// paths there are.
 ///
 /// # Errors
 /// Every problem that was found.
@@ -102,27 +112,12 @@ pub fn parse(
     text: &str,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
-    let mut report = Report::default();
-    let mut notices = Notices::default();
-    let mut config = Config::default();
-    if let Some(mut root) = yaml::read(text, &mut report) {
-        env::overlay(&mut root, environment, &mut report, &mut notices);
-        config = resolve(&root, file.is_none(), &mut report, &mut notices);
-    }
-    report.finish(file)?;
-    let mut warnings = notices.warnings();
-    if config.paths.is_empty() {
-        warnings.push(
-            "no path is configured, every publisher and reader is refused; 'paths: \
-             {all_others: }' opens all"
-                .to_owned(),
-        );
-    }
-    Ok(Loaded {
-        config,
-        warnings,
-        source: file.map(Path::to_owned),
-    })
+    let origin = Origin {
+        file: file.map(Path::to_owned),
+        changes_file: None,
+        variables: environment.collect(),
+    };
+    Document::of_text(origin, text).map(Loaded::of)
 }
 
 /// The environment of this process. What is no Unicode is replaced, so that the checks see it.
@@ -136,7 +131,7 @@ fn first_that_exists(mut candidates: impl Iterator<Item = PathBuf>) -> Option<Pa
     candidates.find(|file| !matches!(file.try_exists(), Ok(false)))
 }
 
-fn read_file(file: &Path) -> Result<Vec<u8>, ConfigError> {
+pub(crate) fn read_file(file: &Path) -> Result<Vec<u8>, ConfigError> {
     let unreadable = |source: io::Error| ConfigError::Unreadable {
         file: file.to_owned(),
         source,
@@ -152,6 +147,11 @@ fn read_file(file: &Path) -> Result<Vec<u8>, ConfigError> {
         });
     }
     Ok(bytes)
+}
+
+/// `bytes`, the content of `file`, as text.
+pub(crate) fn read_text(file: &Path, bytes: Vec<u8>) -> Result<String, ConfigError> {
+    String::from_utf8(bytes).map_err(|error| not_text(file, &error))
 }
 
 fn not_text(file: &Path, error: &FromUtf8Error) -> ConfigError {

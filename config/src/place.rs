@@ -1,17 +1,25 @@
 //! Where a key or value was written, so that an error can point at it.
 //!
-//! Made by the YAML reader and by the environment, carried by every node, shown in errors.
+//! Made by the readers of YAML and JSON and by the environment, carried by every node, shown in errors.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
-/// A position in the file, or the name of an environment variable.
+/// A position in a file or in a request, or the name of an environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the configuration file; lines and columns count from 1, columns in characters.
     File { line: usize, column: usize },
+    /// In the file of changes that were made at run time.
+    Changes {
+        file: Arc<str>,
+        line: usize,
+        column: usize,
+    },
+    /// In the body of a request, at this JSON pointer (RFC 6901).
+    Body(Arc<str>),
     /// In the variable of this name.
-    Variable(Rc<str>),
+    Variable(Arc<str>),
 }
 
 impl Place {
@@ -32,6 +40,9 @@ impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { line, .. } => write!(formatter, "line {line}"),
+            Self::Changes { file, line, .. } => write!(formatter, "{file}, line {line}"),
+            Self::Body(pointer) if pointer.is_empty() => formatter.write_str("request"),
+            Self::Body(pointer) => write!(formatter, "request body, {pointer}"),
             Self::Variable(name) => formatter.write_str(name),
         }
     }

@@ -13,21 +13,31 @@ use crate::kind::{Kind, Value};
 use crate::nearest;
 use crate::notice::Notices;
 use crate::old_access::{self, OldPaths};
-use crate::paths::{ALL_OTHERS, PathConfig};
+use crate::paths::PathConfig;
 use crate::place::Place;
 use crate::settings::Settings;
 use crate::tree::{Content, Entry, Node, quoted};
 use crate::users;
 
-/// Reads the whole tree over the defaults; what is wrong goes to `report`. When the tree is of no
-/// file and names no path, every path is open.
-pub(crate) fn resolve(
-    root: &Node,
-    is_built_in: bool,
-    report: &mut Report,
-    notices: &mut Notices,
-) -> Config {
-    let mut config = Config::without_paths();
+/// What a tree says.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    /// Every default applied.
+    pub(crate) config: Config,
+    /// What the top level gives.
+    pub(crate) global: Settings,
+    /// What `pathDefaults` gives.
+    pub(crate) defaults: Settings,
+    /// What each path gives, by the name that its entry has.
+    pub(crate) paths: BTreeMap<String, Settings>,
+}
+
+/// Reads the whole tree over the defaults; what is wrong goes to `report`.
+pub(crate) fn resolve(root: &Node, report: &mut Report, notices: &mut Notices) -> Resolved {
+    let mut resolved = Resolved {
+        config: Config::without_paths(),
+        ..Resolved::default()
+    };
     let mut judge = Judge {
         report,
         notices,
@@ -36,23 +46,20 @@ pub(crate) fn resolve(
         old_key: None,
     };
     let Some(entries) = judge.map(root, "a map of keys") else {
-        return config;
+        return resolved;
     };
     let (settings, moved) = judge.read(&Scope::global(), entries);
-    config.apply(&settings);
-    judge.check_users(entries, &settings, &config);
+    resolved.config.apply(&settings);
+    judge.check_users(entries, &settings, &resolved.config);
     let mut defaults = judge.section(entries, "pathDefaults").to_vec();
     defaults.extend(moved);
-    judge.read_defaults(&defaults, &mut config);
+    judge.read_defaults(&defaults, &mut resolved);
     for entry in judge.section(entries, "paths") {
-        judge.read_path(entry, &mut config);
+        judge.read_path(entry, &mut resolved);
     }
-    if is_built_in && config.paths.is_empty() {
-        config.paths.set_others(config.path_defaults.clone());
-        judge.old_paths.add(ALL_OTHERS, &Settings::default());
-    }
-    judge.take_old_users(&settings, &mut config);
-    config
+    judge.take_old_users(&settings, &mut resolved.config);
+    resolved.global = settings;
+    resolved
 }
 
 /// The map that is being read.
@@ -125,21 +132,22 @@ impl Judge<'_> {
         self.map(&entry.value, &expected).unwrap_or(&[])
     }
 
-    fn read_defaults(&mut self, entries: &[Entry], config: &mut Config) {
+    fn read_defaults(&mut self, entries: &[Entry], resolved: &mut Resolved) {
         let (settings, _) = self.read(&Scope::path("pathDefaults"), entries);
-        config.path_defaults.apply(&settings);
+        resolved.config.path_defaults.apply(&settings);
         self.old_paths.set_defaults(&settings);
         self.refuse_hashed(entries);
+        resolved.defaults = settings;
     }
 
-    fn read_path(&mut self, entry: &Entry, config: &mut Config) {
+    fn read_path(&mut self, entry: &Entry, resolved: &mut Resolved) {
         let Some(entries) = self.map(&entry.value, "a map of the path's keys, or nothing") else {
             return;
         };
         let (settings, _) = self.read(&Scope::path(&format!("paths.{}", entry.key)), entries);
-        let mut path: PathConfig = config.path_defaults.clone();
+        let mut path: PathConfig = resolved.config.path_defaults.clone();
         path.apply(&settings);
-        if let Err(expected) = config.paths.insert(&entry.key, path) {
+        if let Err(expected) = resolved.config.paths.insert(&entry.key, path) {
             let text = || format!("path {}: expected {expected}", quoted(&entry.key));
             self.report.add(&entry.place, text);
         }
@@ -148,6 +156,7 @@ impl Judge<'_> {
             let text = || format!("{lone}: a password without the name of a user locks nothing");
             self.report.add(&entry.place, text);
         }
+        resolved.paths.insert(entry.key.clone(), settings);
     }
 
     /// What is wrong with users and their authentication beside the types of values.
@@ -259,7 +268,8 @@ impl Judge<'_> {
             given.insert(next.key.name, next);
             return;
         };
-        if first.value != next.value && first.place.same_layer(&next.place) {
+        let normal = |given: &Given| given.key.kind.normal(&given.value);
+        if normal(first) != normal(&next) && first.place.same_layer(&next.place) {
             let text = || {
                 let (name, other, place) = (next.written, first.written, &first.place);
                 format!("{name} and {other} ({place}) mean the same key and disagree: keep one")

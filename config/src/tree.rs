@@ -1,9 +1,10 @@
 //! A configuration as it was written: scalars, lists and maps, each with its place.
 //!
-//! Built by `yaml` from a file, changed by `env`, read by `resolve`. Nothing is interpreted
-//! here: whether `no` is a word or a switch is for the key to say.
+//! Built by `yaml` from a file and by `json` from a request, changed by `layer` and `env`, read by
+//! `resolve`. Nothing is interpreted here: whether `no` is a word or a switch is for the key to
+//! say, unless it comes from JSON, which says so itself.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::place::Place;
 
@@ -14,6 +15,21 @@ pub(crate) struct Node {
     pub(crate) place: Place,
     /// How many values this one holds, itself included and aliases counted each time.
     pub(crate) weight: usize,
+    /// What a scalar says of its own type.
+    pub(crate) written: Written,
+}
+
+/// What a scalar says of its own type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Nothing: in YAML and in variables the key decides.
+    Freely,
+    /// `true` or `false` of JSON.
+    Switch,
+    /// A number of JSON.
+    Number,
+    /// A string of JSON, or its null.
+    Text,
 }
 
 /// What a value is.
@@ -24,7 +40,7 @@ pub(crate) enum Content {
     /// Any other scalar, quoted or not.
     Text(String),
     /// A list.
-    List(Vec<Rc<Node>>),
+    List(Vec<Arc<Node>>),
     /// A map, in the order of the file; no key is in it twice.
     Map(Vec<Entry>),
 }
@@ -34,31 +50,54 @@ pub(crate) enum Content {
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) place: Place,
-    pub(crate) value: Rc<Node>,
+    pub(crate) value: Arc<Node>,
 }
 
 impl Node {
+    /// A value that weighs so much and says nothing of its type.
+    pub(crate) fn new(content: Content, place: Place, weight: usize) -> Self {
+        Self {
+            content,
+            place,
+            weight,
+            written: Written::Freely,
+        }
+    }
+
     /// A scalar that no file holds.
     pub(crate) fn text(text: &str, place: Place) -> Self {
-        Self {
-            content: Content::Text(text.to_owned()),
-            place,
-            weight: 1,
-        }
+        Self::new(Content::Text(text.to_owned()), place, 1)
     }
 
     /// A value without content.
     pub(crate) fn null(place: Place) -> Self {
-        Self {
-            content: Content::Null,
-            place,
-            weight: 1,
+        Self::new(Content::Null, place, 1)
+    }
+
+    /// A map, heavier than its entries by itself.
+    pub(crate) fn map(entries: Vec<Entry>, place: Place) -> Self {
+        let weights = entries.iter().map(|entry| entry.value.weight);
+        let weight = weights.fold(1, usize::saturating_add);
+        Self::new(Content::Map(entries), place, weight)
+    }
+
+    /// The entries of a map; none of anything else.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        match &self.content {
+            Content::Map(entries) => entries,
+            _ => &[],
         }
+    }
+
+    /// The value under `key` of a map.
+    pub(crate) fn find(&self, key: &str) -> Option<&Arc<Self>> {
+        let entry = self.entries().iter().find(|entry| entry.key == key);
+        entry.map(|entry| &entry.value)
     }
 
     /// The value under `key`, made null and put there when it is absent. `None`: this is
     /// neither a map nor empty.
-    pub(crate) fn entry_mut(&mut self, key: &str, place: &Place) -> Option<&mut Rc<Self>> {
+    pub(crate) fn entry_mut(&mut self, key: &str, place: &Place) -> Option<&mut Arc<Self>> {
         if matches!(self.content, Content::Null) {
             self.content = Content::Map(Vec::new());
         }
@@ -71,7 +110,7 @@ impl Node {
                 entries.push(Entry {
                     key: key.to_owned(),
                     place: place.clone(),
-                    value: Rc::new(Self::null(place.clone())),
+                    value: Arc::new(Self::null(place.clone())),
                 });
                 entries.len() - 1
             }
@@ -81,7 +120,7 @@ impl Node {
 
     /// The item at `index`, which may be the first one after the end. `None`: this is no list,
     /// or items are missing in between.
-    pub(crate) fn item_mut(&mut self, index: usize, place: &Place) -> Option<&mut Rc<Self>> {
+    pub(crate) fn item_mut(&mut self, index: usize, place: &Place) -> Option<&mut Arc<Self>> {
         if matches!(self.content, Content::Null) {
             self.content = Content::List(Vec::new());
         }
@@ -89,7 +128,7 @@ impl Node {
             return None;
         };
         if index == items.len() {
-            items.push(Rc::new(Self::null(place.clone())));
+            items.push(Arc::new(Self::null(place.clone())));
         }
         items.get_mut(index)
     }
@@ -98,6 +137,9 @@ impl Node {
     pub(crate) fn found(&self) -> String {
         match &self.content {
             Content::Null => "nothing".to_owned(),
+            Content::Text(text) if self.written == Written::Text => {
+                format!("the text {}", quoted(text))
+            }
             Content::Text(text) => quoted(text),
             Content::List(_) => "a list".to_owned(),
             Content::Map(_) => "a map".to_owned(),

@@ -190,7 +190,7 @@ pub(crate) fn refuse_hashed_users(node: &Node, digest: &Place, report: &mut Repo
     }
 }
 
-fn nodes(node: &Node) -> &[std::rc::Rc<Node>] {
+fn nodes(node: &Node) -> &[std::sync::Arc<Node>] {
     match &node.content {
         Content::List(items) => items,
         _ => &[],

@@ -8,7 +8,7 @@
 //! scalars.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
@@ -26,6 +26,17 @@ pub(crate) const NODES_MAX: usize = 400_000;
 /// Reads `text`. `None`: it is no YAML, or beyond a limit, and `report` says so. Keys given
 /// twice are reported too, and the first is kept, so that further problems come to light.
 pub(crate) fn read(text: &str, report: &mut Report) -> Option<Node> {
+    read_as(text, &|line, column| Place::File { line, column }, report)
+}
+
+/// As [`read`], with places of another kind.
+pub(crate) fn read_as(
+    text: &str,
+    place_at: &dyn Fn(usize, usize) -> Place,
+    report: &mut Report,
+) -> Option<Node> {
+    // The parser counts lines from 1 and columns from 0.
+    let place = |marker: Marker| place_at(marker.line(), marker.col() + 1);
     let mut builder = Builder::new(report);
     for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
         let outcome = match event {
@@ -40,16 +51,8 @@ pub(crate) fn read(text: &str, report: &mut Report) -> Option<Node> {
             return None;
         }
     }
-    let empty = || Node::null(Place::File { line: 1, column: 1 });
-    Some(builder.root.map_or_else(empty, Rc::unwrap_or_clone))
-}
-
-/// The parser counts lines from 1 and columns from 0.
-fn place(marker: Marker) -> Place {
-    Place::File {
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
+    let empty = || Node::null(place_at(1, 1));
+    Some(builder.root.map_or_else(empty, Arc::unwrap_or_clone))
 }
 
 /// Why reading stops.
@@ -66,14 +69,14 @@ struct Open {
     /// Of a map: where each key was first given.
     keys: HashMap<String, Place>,
     /// Of a map: what `<<` brings, taken over at its end by keys that are absent.
-    merged: Vec<Rc<Node>>,
+    merged: Vec<Arc<Node>>,
 }
 
 struct Builder<'report> {
     report: &'report mut Report,
     open: Vec<Open>,
-    anchors: HashMap<usize, Rc<Node>>,
-    root: Option<Rc<Node>>,
+    anchors: HashMap<usize, Arc<Node>>,
+    root: Option<Arc<Node>>,
     nodes: usize,
 }
 
@@ -126,7 +129,7 @@ impl<'report> Builder<'report> {
             open.key = Some((text.to_owned(), place.clone()));
             if anchor != 0 {
                 self.anchors
-                    .insert(anchor, Rc::new(Node::text(text, place)));
+                    .insert(anchor, Arc::new(Node::text(text, place)));
             }
             return Ok(());
         }
@@ -135,19 +138,12 @@ impl<'report> Builder<'report> {
             "" | "~" | "null" | "Null" | "NULL" if plain => Content::Null,
             _ => Content::Text(text.to_owned()),
         };
-        self.add(
-            Node {
-                content,
-                place,
-                weight: 1,
-            },
-            anchor,
-        )
+        self.add(Node::new(content, place, 1), anchor)
     }
 
     /// An alias counts as all that it stands for.
     fn handle_alias(&mut self, anchor: usize, place: Place) -> Result<(), Stop> {
-        let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
+        let Some(node) = self.anchors.get(&anchor).map(Arc::clone) else {
             return Err((place, "an alias within its own anchor".to_owned()));
         };
         if let Some(open) = self.open.last_mut().filter(|open| open.awaits_key()) {
@@ -195,19 +191,15 @@ impl<'report> Builder<'report> {
             return Ok(());
         };
         open.merge()?;
-        let node = Node {
-            content: open.content,
-            place: open.place,
-            weight: open.weight,
-        };
+        let node = Node::new(open.content, open.place, open.weight);
         self.add(node, open.anchor)
     }
 
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
         self.count(1, &node.place)?;
-        let node = Rc::new(node);
+        let node = Arc::new(node);
         if anchor != 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+            self.anchors.insert(anchor, Arc::clone(&node));
         }
         self.attach(node)
     }
@@ -222,7 +214,7 @@ impl<'report> Builder<'report> {
     }
 
     /// Puts a finished value where it belongs.
-    fn attach(&mut self, node: Rc<Node>) -> Result<(), Stop> {
+    fn attach(&mut self, node: Arc<Node>) -> Result<(), Stop> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(open) => open.attach(node, self.report),
@@ -236,7 +228,7 @@ impl Open {
         matches!(self.content, Content::Map(_)) && self.key.is_none()
     }
 
-    fn attach(&mut self, value: Rc<Node>, report: &mut Report) {
+    fn attach(&mut self, value: Arc<Node>, report: &mut Report) {
         self.weight = self.weight.saturating_add(value.weight);
         let entries = match &mut self.content {
             Content::List(items) => return items.push(value),

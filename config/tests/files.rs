@@ -48,6 +48,7 @@ const CHANGED: &[(&str, &str)] = &[
     ("writeTimeout", "11s"),
     ("api", "yes"),
     ("apiAddress", ":9990"),
+    ("apiLocalSources", "yes"),
     ("apiEncryption", "yes"),
     ("apiServerKey", "api.key"),
     ("apiServerCert", "api.crt"),

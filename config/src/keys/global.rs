@@ -123,7 +123,7 @@ pub(crate) const GLOBAL: &[Key] = &[
     ),
     key("authInternalUsers", Kind::Records(USER), OPEN_TO_ALL, Built),
     key("authHTTPAddress", TEXT, "", RESTRICTS),
-    key("externalAuthenticationURL", TEXT, "", RESTRICTS),
+    key("externalAuthenticationURL", TEXT, "", RESTRICTS).shown_when_given(),
     key("authHTTPFingerprint", TEXT, "", RESTRICTS),
     key("authHTTPExclude", Kind::Records(PERMISSION), "", RESTRICTS).or(&[CONTROL_ACTIONS]),
     key("authJWTJWKS", TEXT, "", RESTRICTS),
@@ -382,6 +382,8 @@ pub(crate) const GLOBAL: &[Key] = &[
         Built,
     ),
     key("sendBuffer", Kind::Size(0, SOCKET_BYTES_MAX), "0", Built),
+    // Shardcast's own: the API.
+    key("apiLocalSources", SWITCH, "no", Built),
     // Shardcast's own: limits and metrics.
     key(
         "sessionsPerAddress",

@@ -5,7 +5,10 @@
 //! `config` or `paths`.
 
 mod global;
+mod live;
 mod path;
+
+pub(crate) use live::waiting_for_restart;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -23,6 +26,8 @@ pub(crate) struct Key {
     pub(crate) default: &'static str,
     /// Further values that ask for nothing: MediaMTX's own configuration files carry them.
     stock: &'static [&'static str],
+    /// MediaMTX shows it only where it was given, because it has a better one.
+    pub(crate) is_shown_when_given: bool,
 }
 
 /// What a key does here.
@@ -94,10 +99,20 @@ impl Key {
         self
     }
 
+    /// The same key, shown only where it was given.
+    const fn shown_when_given(mut self) -> Self {
+        self.is_shown_when_given = true;
+        self
+    }
+
     /// Whether `value` asks for nothing that would not be so without it.
     pub(crate) fn is_default(&self, value: &Value) -> bool {
         let mut texts = std::iter::once(&self.default).chain(self.stock);
-        texts.any(|text| self.kind.read_default(text).as_ref() == Some(value))
+        let value = self.kind.normal(value);
+        texts.any(|text| {
+            let read = self.kind.read_default(text);
+            read.is_some_and(|read| self.kind.normal(&read) == value)
+        })
     }
 }
 
@@ -108,6 +123,7 @@ const fn key(name: &'static str, kind: Kind, default: &'static str, status: Stat
         status,
         default,
         stock: &[],
+        is_shown_when_given: false,
     }
 }
 
