@@ -96,7 +96,7 @@ pub struct ServerProcess {
 pub(crate) fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let _limit = shardcast_platform::raise_descriptor_limit()?;
     let loaded = shardcast_config::parse(None, "", shardcast_config::environment())?;
-    let server = Server::start(loaded.config, EventBus::default())?;
+    let server = Server::start(loaded.document, EventBus::default())?;
     for listener in server.listeners() {
         println!("{}{}{}", LISTENER[0], listener.address, LISTENER[1]);
     }

@@ -6,6 +6,7 @@
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::AccessConfig;
@@ -25,8 +26,9 @@ pub struct Config {
     pub read_timeout: Duration,
     /// `writeTimeout`: how long a socket may accept no byte.
     pub write_timeout: Duration,
-    /// `authInternalUsers`: who may do what.
-    pub access: AccessConfig,
+    /// `authInternalUsers`: who may do what. The same one as before a change of something else, so
+    /// that what users have proven need not be proven again.
+    pub access: Arc<AccessConfig>,
     /// The Control API.
     pub api: HttpConfig,
     /// `apiLocalSources`: the API may name sources on this machine and its link.
@@ -251,7 +253,7 @@ impl Config {
             log: LogConfig::default(),
             read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
-            access: AccessConfig::default(),
+            access: Arc::default(),
             api: HttpConfig::on(":9997"),
             api_local_sources: false,
             metrics: HttpConfig::on(":9998"),
@@ -271,7 +273,7 @@ impl Config {
         settings.duration("writeTimeout", &mut self.write_timeout);
         self.runtime.apply(settings);
         self.log.apply(settings);
-        self.access.apply(settings);
+        Arc::make_mut(&mut self.access).apply(settings);
         self.api.apply(settings, &API_KEYS);
         settings.switch(LOCAL_SOURCES, &mut self.api_local_sources);
         self.metrics.apply(settings, &METRICS_KEYS);

@@ -231,6 +231,7 @@ impl Document {
         next.unsaved = self.unsaved.clone();
         let judged = next.judge(&next.saved, &next.unsaved)?;
         next.started = self.started.clone();
+        next.config = self.config.clone();
         next.warnings = std::mem::take(&mut self.warnings);
         let changed = next.take(judged);
         *self = next;
@@ -262,7 +263,11 @@ impl Document {
     /// Goes over to what was judged.
     fn take(&mut self, judged: Judged) -> Changed {
         self.now = Said::from(&judged.resolved);
-        self.config = Arc::new(self.running(judged.resolved.config));
+        let mut config = self.running(judged.resolved.config);
+        if config.access == self.config.access {
+            config.access = self.config.access.clone();
+        }
+        self.config = Arc::new(config);
         let known = std::mem::replace(&mut self.warnings, judged.warnings);
         let is_new = |warning: &&String| !known.contains(warning);
         Changed {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::change::{Change, ChangeError};
 use crate::config::LOCAL_SOURCES;
-use crate::document::{Document, Judged, same};
+use crate::document::{Document, Judged, effective, same};
 use crate::error::{ConfigError, Report};
 use crate::json::Body;
 use crate::keys::{Table, waiting_for_restart};
-use crate::layer::{Layer, canonical};
+use crate::layer::{Keys, Layer, canonical};
 use crate::local_source;
 use crate::place::Place;
+use crate::settings::Settings;
 use crate::tree::{Content, Entry, Node, Written};
 
 /// The layers as they would be.
@@ -79,9 +80,6 @@ impl Draft {
 
     fn set_global(&mut self, body: Body) -> Result<(), ChangeError> {
         let entries = said(body.entries);
-        if entries.iter().any(|entry| entry.key == LOCAL_SOURCES) {
-            return Err(ChangeError::OperatorOnly(LOCAL_SOURCES));
-        }
         let names = names(Table::global(), &entries);
         if self.persist {
             names.iter().for_each(|name| {
@@ -191,8 +189,11 @@ impl Draft {
         document: &Document,
         judged: &Judged,
     ) -> Result<Self, ChangeError> {
-        self.forget_what_is_so(document, judged);
         self.refuse_variables(document, judged)?;
+        self.forget_what_is_so(document, judged);
+        if judged.resolved.config.api_local_sources != document.config().api_local_sources {
+            return Err(ChangeError::OperatorOnly(LOCAL_SOURCES));
+        }
         if !self.persist && matches!(self.touched, Touched::Global(_)) {
             let next = &judged.resolved.global;
             let waits = waiting_for_restart().filter(|key| document.would_wait(key, next));
@@ -206,62 +207,119 @@ impl Draft {
 
     /// Who patches with all that he was shown changes only what he has changed in it.
     fn forget_what_is_so(&mut self, document: &Document, judged: &Judged) {
-        if self.persist {
-            return;
-        }
         let (old, new) = (&document.now, &judged.resolved);
-        match &mut self.touched {
-            Touched::Global(names) => names.retain(|name| {
-                let key = Table::global().find(name);
-                let is_so = key.is_some_and(|key| same(key, &old.global, &new.global));
-                if is_so && !document.unsaved.global.contains_key(name) {
-                    self.unsaved.global.remove(name);
-                }
-                !is_so
-            }),
-            Touched::Defaults(names) => names.retain(|name| {
-                let key = Table::path().find(name);
-                let is_so = key.is_some_and(|key| same(key, &old.defaults, &new.defaults));
-                if is_so && !document.unsaved.defaults.contains_key(name) {
-                    self.unsaved.defaults.remove(name);
-                }
-                !is_so
-            }),
+        let layers = [&document.saved, &document.unsaved];
+        let mut touched = std::mem::replace(&mut self.touched, Touched::Defaults(Vec::new()));
+        match &mut touched {
+            Touched::Global(names) => {
+                let known = layers.map(|layer| &layer.global);
+                let said = [&old.global, &new.global];
+                forget(
+                    Table::global(),
+                    names,
+                    said,
+                    known,
+                    &mut self.layer().global,
+                );
+            }
+            Touched::Defaults(names) => {
+                let known = layers.map(|layer| &layer.defaults);
+                let said = [&old.defaults, &new.defaults];
+                forget(
+                    Table::path(),
+                    names,
+                    said,
+                    known,
+                    &mut self.layer().defaults,
+                );
+            }
             Touched::Paths(_) | Touched::Removed(_) => {}
         }
+        self.touched = touched;
     }
 
     /// A change that the environment makes void would be a lie.
     fn refuse_variables(&self, document: &Document, judged: &Judged) -> Result<(), ChangeError> {
-        let root = &judged.root;
+        let (root, next) = (&judged.root, &judged.resolved);
+        let layer = match self.persist {
+            true => &self.saved,
+            false => &self.unsaved,
+        };
         let mut set = Vec::new();
         match &self.touched {
-            Touched::Global(names) => add_variables(&mut set, Table::global(), root, names, ""),
+            Touched::Global(names) => {
+                let void = voided(Table::global(), root, names, &layer.global, &next.global);
+                set.extend(void);
+            }
             Touched::Defaults(names) => {
-                if let Some(map) = root.find("pathDefaults") {
-                    add_variables(&mut set, Table::path(), map, names, "pathDefaults.");
-                }
+                let map = root.find("pathDefaults").into_iter();
+                let void = map.flat_map(|map| {
+                    voided(Table::path(), map, names, &layer.defaults, &next.defaults)
+                });
+                set.extend(void.map(|name| format!("pathDefaults.{name}")));
             }
             Touched::Paths(paths) if document.has_path_variables() => {
                 for (name, keys) in paths {
                     let map = root.find("paths").and_then(|paths| paths.find(name));
-                    if let Some(map) = map {
-                        let prefix = format!("paths.{name}.");
-                        add_variables(&mut set, Table::path(), map, keys, &prefix);
-                    }
+                    let own = layer.paths.get(name).zip(next.paths.get(name));
+                    let void = map.zip(own).map(|(map, (own, said))| {
+                        voided(Table::path(), map, keys, &own.keys, said)
+                    });
+                    let void = void.into_iter().flatten();
+                    set.extend(void.map(|key| format!("paths.{name}.{key}")));
                 }
             }
-            Touched::Paths(_) => {}
-            Touched::Removed(name) if judged.resolved.paths.contains_key(name) => {
+            Touched::Removed(name) if next.paths.contains_key(name) => {
                 set.push(format!("paths.{name}"));
             }
-            Touched::Removed(_) => {}
+            Touched::Paths(_) | Touched::Removed(_) => {}
         }
         match set.is_empty() {
             true => Ok(()),
             false => Err(ChangeError::SetByEnvironment(set)),
         }
     }
+}
+
+/// Those of `names` that a variable has set in `map`, to something else than `keys` say.
+fn voided(
+    table: &'static Table,
+    map: &Node,
+    names: &[String],
+    keys: &Keys,
+    said: &Settings,
+) -> Vec<String> {
+    let by_variable = map.entries().iter();
+    let by_variable = by_variable.filter(|entry| entry.value.place.is_variable());
+    let set = by_variable.map(|entry| canonical(table, &entry.key));
+    let is_void = |name: &String| {
+        let (Some(key), Some(entry)) = (table.find(name), keys.get(name)) else {
+            return false;
+        };
+        let value = key.kind.read(name, &entry.value, &mut Report::default());
+        let normal = |value| key.kind.normal(&value);
+        entry.key != *name || value.map(normal) != effective(key, said).map(normal)
+    };
+    set.filter(|name| names.contains(name) && is_void(name))
+        .collect()
+}
+
+/// Drops those of `names` whose value is the same in both of what is `said`; from the layer `to` too,
+/// unless somebody has set them before.
+fn forget(
+    table: &'static Table,
+    names: &mut Vec<String>,
+    [old, new]: [&Settings; 2],
+    known: [&Keys; 2],
+    to: &mut Keys,
+) {
+    names.retain(|name| {
+        let is_so = table.find(name).is_some_and(|key| same(key, old, new));
+        if is_so && !known.iter().any(|layer| layer.contains_key(name)) {
+            to.remove(name);
+        }
+        !is_so
+    });
 }
 
 /// Where a path stands whose name is in the address of the request.
@@ -305,23 +363,5 @@ fn check_sources(document: &Document, entries: &[Entry]) -> Result<(), ChangeErr
     match local_source::find(entries) {
         Some((key, value)) => Err(ChangeError::LocalSource { key, value }),
         None => Ok(()),
-    }
-}
-
-/// Adds those of `names` that variables have set in `map`.
-fn add_variables(
-    set: &mut Vec<String>,
-    table: &'static Table,
-    map: &Node,
-    names: &[String],
-    prefix: &str,
-) {
-    let by_variable = map.entries().iter();
-    let by_variable = by_variable.filter(|entry| entry.value.place.is_variable());
-    for entry in by_variable {
-        let name = canonical(table, &entry.key);
-        if names.contains(&name) {
-            set.push(format!("{prefix}{name}"));
-        }
     }
 }

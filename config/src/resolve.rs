@@ -5,7 +5,9 @@
 //! defaults. What the paths say of users in the old way becomes users at the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::access::AccessConfig;
 use crate::config::{AuthMethod, Config};
 use crate::error::Report;
 use crate::keys::{Key, Status, Table};
@@ -201,7 +203,8 @@ impl Judge<'_> {
                 format!("{old_key} and {} cannot be used together", users::USERS)
             });
         }
-        config.access.users = std::mem::take(&mut self.old_paths).into_users();
+        let users = std::mem::take(&mut self.old_paths).into_users();
+        config.access = Arc::new(AccessConfig { users });
     }
 
     /// Reads the keys of one map, and gives back those that belong into `pathDefaults`.

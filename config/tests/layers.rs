@@ -53,14 +53,14 @@ fn a_deprecated_key_whose_successor_is_not_built_is_named_in_the_same_warning() 
 
 #[test]
 fn one_warning_names_every_key_that_is_not_built() {
-    let text = "api: yes\nmetrics: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
+    let text = "playback: yes\ndumpPackets: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
                 pathDefaults: {start: catchUp}\npaths:\n  \
                 cam1: {record: yes}\n  cam2: {record: yes, slowReader: skipNonReference}\n";
     let loaded = parsed(text);
     assert_eq!(loaded.warnings.len(), 1);
     for name in [
-        "api (line 1)",
-        "metrics (line 2)",
+        "playback (line 1)",
+        "dumpPackets (line 2)",
         "hlsVariant (line 3)",
         "logDestinations: syslog (line 4)",
         "pathDefaults.start: catchUp (line 5)",

@@ -185,6 +185,20 @@ pub enum Event {
         /// It goes on again.
         over: bool,
     },
+    /// The configuration was changed.
+    Reloaded {
+        /// By whom.
+        by: ReloadedBy,
+        /// What an operator should read that was not so before.
+        warnings: Vec<String>,
+        /// The keys whose change has effect only at the next start.
+        waiting: Vec<&'static str>,
+    },
+    /// The configuration was to be read again and is wrong; it is as it was.
+    ReloadFailed {
+        /// What is wrong, a line for each error.
+        error: String,
+    },
     /// A session's task panicked: a bug of ours, ended with that session alone.
     SessionPanicked {
         /// The session.
@@ -211,6 +225,17 @@ impl std::fmt::Display for Protocol {
             Self::Http(site) => site,
         })
     }
+}
+
+/// Who changed the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadedBy {
+    /// A request to the Control API, in MediaMTX's words.
+    #[error("API request")]
+    Request,
+    /// The signal to read the file again.
+    #[error("signal")]
+    Signal,
 }
 
 /// Why a publisher's packet was refused.
@@ -254,6 +279,9 @@ pub enum SessionEnd {
     /// An operator has ended it by the API.
     #[error("kicked")]
     Kicked,
+    /// The path is not configured for publishers any more.
+    #[error("the path was removed from the configuration")]
+    PathRemoved,
     /// A deadline passed.
     #[error("{0}")]
     TimedOut(Deadline),
@@ -282,6 +310,7 @@ impl SessionEnd {
             Self::Protocol(reason, _) => reason.label(),
             Self::Stream(reason) => reason.label(),
             Self::Overridden => "overridden",
+            Self::PathRemoved => "path_removed",
             Self::TimedOut(deadline) => RefusalReason::from(*deadline).label(),
             Self::TooSlow(_) => RefusalReason::SlowReader.label(),
             Self::Moved => "moved",

@@ -71,6 +71,20 @@ fn write(event: &Event) {
         Event::SessionEnded {
             session, reason, ..
         } => tracing::info!("[RTSP] [session {session}] destroyed: {reason}"),
+        Event::Reloaded {
+            by,
+            warnings,
+            waiting,
+        } => {
+            tracing::info!("reloading configuration ({by})");
+            warnings.iter().for_each(|line| tracing::warn!("{line}"));
+            if !waiting.is_empty() {
+                tracing::warn!("takes effect after a restart: {}", waiting.join(", "));
+            }
+        }
+        Event::ReloadFailed { error } => {
+            tracing::error!("the configuration stays as it is:\n{error}");
+        }
         trouble => write_trouble(trouble),
     }
 }

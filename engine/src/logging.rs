@@ -5,6 +5,8 @@
 use std::fmt::{self, Write as _};
 use std::fs::OpenOptions;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Local, SecondsFormat};
@@ -12,12 +14,12 @@ use shardcast_config::{LogConfig, LogDestination, LogLevel};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry, reload};
 
 /// Lines that wait to be written, per destination.
 const QUEUE_LINES_MAX: usize = 16_384;
@@ -28,12 +30,35 @@ pub(crate) struct LogGuard {
     _workers: Vec<WorkerGuard>,
 }
 
+/// Changes how much is written, and how, while the process runs.
+#[derive(Clone, Debug)]
+pub(crate) struct LogControl {
+    levels: Vec<reload::Handle<LevelFilter, Registry>>,
+    is_structured: Arc<AtomicBool>,
+}
+
+impl LogControl {
+    /// Goes over to `logLevel` and `logStructured`; destinations stay.
+    pub(crate) fn follow(&self, config: &LogConfig) {
+        self.is_structured
+            .store(config.structured, Ordering::Relaxed);
+        for handle in &self.levels {
+            // It fails only when the log is gone, and then there is nobody to tell.
+            let _log_is_gone = handle.reload(level(config.level));
+        }
+    }
+}
+
 /// Starts the log of this process.
 ///
 /// # Errors
 /// If the log file cannot be opened.
-pub(crate) fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
+pub(crate) fn start(config: &LogConfig) -> anyhow::Result<(LogGuard, LogControl)> {
     let (mut layers, mut workers) = (Vec::new(), Vec::new());
+    let mut control = LogControl {
+        levels: Vec::new(),
+        is_structured: Arc::new(AtomicBool::new(config.structured)),
+    };
     for destination in &config.destinations {
         let (writer, worker) = match destination {
             LogDestination::Stdout => queue(io::stdout()),
@@ -47,17 +72,19 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<LogGuard> {
         };
         workers.push(worker);
         let lines = Lines {
-            is_structured: config.structured,
+            is_structured: control.is_structured.clone(),
         };
+        let (filter, handle) = reload::Layer::new(level(config.level));
+        control.levels.push(handle);
         layers.push(
             tracing_subscriber::fmt::layer()
                 .event_format(lines)
                 .with_writer(writer)
-                .with_filter(level(config.level)),
+                .with_filter(filter),
         );
     }
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers))?;
-    Ok(LogGuard { _workers: workers })
+    Ok((LogGuard { _workers: workers }, control))
 }
 
 fn queue(destination: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
@@ -77,7 +104,7 @@ fn level(level: LogLevel) -> LevelFilter {
 
 /// Writes events as lines.
 struct Lines {
-    is_structured: bool,
+    is_structured: Arc<AtomicBool>,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -94,7 +121,7 @@ where
         let mut message = Message::default();
         event.record(&mut message);
         let line = line(
-            self.is_structured,
+            self.is_structured.load(Ordering::Relaxed),
             Local::now(),
             *event.metadata().level(),
             &message.0,

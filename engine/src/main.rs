@@ -106,6 +106,9 @@ fn check(file: File) -> anyhow::Result<()> {
     for warning in &loaded.warnings {
         println!("warning: {warning}");
     }
+    if let Some(kept) = kept_changes(&loaded) {
+        println!("{kept}");
+    }
     println!("{}", loaded.summary());
     Ok(())
 }
@@ -147,7 +150,7 @@ fn bench(options: &shardcast_bench::Options) -> ExitCode {
 }
 
 fn serve_loaded(loaded: Loaded) -> anyhow::Result<()> {
-    let _log = logging::start(&loaded.config.log)?;
+    let (_log, log) = logging::start(&loaded.config.log)?;
     let descriptors = shardcast_platform::raise_descriptor_limit();
     let events = EventBus::default();
     let lines = events.listen().context("the log cannot listen to events")?;
@@ -159,6 +162,9 @@ fn serve_loaded(loaded: Loaded) -> anyhow::Result<()> {
         Some(file) => tracing::info!("configuration loaded from {}", absolute(file).display()),
         None => tracing::info!("no configuration file: built-in defaults"),
     }
+    if let Some(kept) = kept_changes(&loaded) {
+        tracing::info!("{kept}");
+    }
     loaded
         .warnings
         .iter()
@@ -168,12 +174,29 @@ fn serve_loaded(loaded: Loaded) -> anyhow::Result<()> {
     }
     let started = Arc::new(OnceLock::new());
     watch_signals(started.clone())?;
-    let server = Server::start(loaded.config, events)?;
+    let server = Server::start(loaded.document, events)?;
+    server.set_config_hook(Box::new(move |config| log.follow(&config.log)));
     report_start(&server);
     let _set_once = started.set(server.handle());
     report_end(&server.join());
     let _lines_are_written = writer.join();
     Ok(())
+}
+
+/// What was changed over the API, and lies over the configuration file.
+fn kept_changes(loaded: &Loaded) -> Option<String> {
+    let (count, file) = (
+        loaded.document.kept_changes(),
+        loaded.document.changes_file()?,
+    );
+    let noun = if count == 1 { "change" } else { "changes" };
+    let file = absolute(file);
+    (count > 0).then(|| {
+        format!(
+            "{count} {noun} made over the API apply, from {}",
+            file.display()
+        )
+    })
 }
 
 fn absolute(file: &std::path::Path) -> PathBuf {
@@ -215,14 +238,14 @@ fn report_end(exit: &Exit) {
     }
 }
 
-/// The first signal drains, the second one ends the process at once; so does one that comes before there is anything to
-/// drain.
+/// Has the configuration read again, or ends the server: the first signal drains, the second one ends the process at once;
+/// so does one that comes before there is anything to drain.
 fn watch_signals(server: Arc<OnceLock<ServerHandle>>) -> anyhow::Result<()> {
     let is_ending = AtomicBool::new(false);
     let watch = shardcast_platform::watch_signals(move |signal| match (signal, server.get()) {
-        (Signal::Hangup, _) => {
-            tracing::warn!("reload is not supported yet; the configuration stays as it is");
-        }
+        // What comes before there is a server is read by it anyway.
+        (Signal::Hangup, None) => {}
+        (Signal::Hangup, Some(server)) => server.reload(),
         (_, None) => std::process::exit(0),
         (_, Some(_)) if is_ending.swap(true, Ordering::Relaxed) => std::process::exit(1),
         (_, Some(server)) => {

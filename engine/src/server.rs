@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use shardcast_config as config;
-use shardcast_config::Config;
+use shardcast_config::{Config, Document};
 use shardcast_platform::{
     Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddressError,
 };
@@ -17,7 +17,7 @@ use shardcast_runtime::{
 };
 
 use crate::admit::{Admission, HASHES_WAITING_MAX, HashedAnswer};
-use crate::control::{ControlState, Site};
+use crate::control::{ConfigHook, ControlState, Site};
 use crate::doors::{SiteSeed, open_listeners};
 use crate::event::{Event, EventBus, EventReceiver};
 use crate::path::PathId;
@@ -111,14 +111,28 @@ pub enum ServerError {
 /// tasks there. The daemon has none; tests put faults into a server by it.
 pub type Companion = Arc<dyn Fn(&Rc<Shard>) + Send + Sync>;
 
-/// Shuts a server down from another thread.
+/// Shuts a server down, or has it read its configuration again, from another thread.
 #[derive(Clone, Debug)]
-pub struct ServerHandle(RuntimeHandle);
+pub struct ServerHandle {
+    runtime: RuntimeHandle,
+    control: Arc<ControlState>,
+}
 
 impl ServerHandle {
     /// Asks every shard to drain and end.
     pub fn shutdown(&self) {
-        self.0.shutdown();
+        self.runtime.shutdown();
+    }
+
+    /// Has the files of the configuration read again. What comes of it is told as an event; what is wrong changes nothing.
+    pub fn reload(&self) {
+        let control = self.control.clone();
+        let reload = move || control.configuration.reload(&control.server);
+        if !self.control.clerk.do_later(reload) {
+            let error = "too many requests wait; ask again".to_owned();
+            let events = &self.control.server.events;
+            events.publish(&Event::ReloadFailed { error });
+        }
     }
 }
 
@@ -127,8 +141,8 @@ impl Server {
     ///
     /// # Errors
     /// See [`ServerError`]; nothing is left running.
-    pub fn start(config: Config, events: EventBus) -> Result<Self, ServerError> {
-        Self::start_with(config, events, None)
+    pub fn start(document: Document, events: EventBus) -> Result<Self, ServerError> {
+        Self::start_with(document, events, None)
     }
 
     /// As [`Self::start`], with something else on every shard beside it.
@@ -136,12 +150,12 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; nothing is left running.
     pub fn start_with(
-        config: Config,
+        document: Document,
         events: EventBus,
         companion: Option<Companion>,
     ) -> Result<Self, ServerError> {
-        let options = options_of(&config);
-        let handle = Arc::new(ArcSwap::from_pointee(config));
+        let options = options_of(document.config());
+        let handle = Arc::new(ArcSwap::new(document.config().clone()));
         let mut made = None;
         let hooks_state = Arc::new(std::sync::OnceLock::new());
         let hooks = hooks(&hooks_state, &events);
@@ -157,7 +171,7 @@ impl Server {
                 opened.datagram_ports,
             ));
             let _set_once = hooks_state.set(state.clone());
-            let control = ControlState::new(state.clone(), opened.listeners)
+            let control = ControlState::new(state.clone(), document, opened.listeners)
                 .map_err(|error| ServerError::Start(format!("control: {error}")))?;
             let control = Arc::new(control);
             let certificates = Watch::start(&opened.tls)
@@ -217,10 +231,18 @@ impl Server {
         self.control.snapshot()
     }
 
+    /// Has `hook` called with every configuration that begins to hold after the first; only the first hook is.
+    pub fn set_config_hook(&self, hook: ConfigHook) {
+        self.control.configuration.set_hook(hook);
+    }
+
     /// To shut down from another thread.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle(self.running.handle())
+        ServerHandle {
+            runtime: self.running.handle(),
+            control: self.control.clone(),
+        }
     }
 
     /// Asks every shard to drain and end.

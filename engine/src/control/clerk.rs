@@ -69,6 +69,12 @@ impl Clerk {
         &self.counters
     }
 
+    /// Has something done that nobody waits for; `false` when too much waits.
+    #[must_use]
+    pub fn do_later(&self, job: impl FnOnce() + Send + 'static) -> bool {
+        self.jobs.try_send(Box::new(job)).is_ok()
+    }
+
     /// Has something worked out for a task of this shard; `None` when too much waits, or when it took too long.
     pub async fn work_out<T: Send + 'static>(
         &self,

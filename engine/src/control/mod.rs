@@ -9,6 +9,7 @@
 
 mod api;
 mod clerk;
+mod configuration;
 mod counters;
 mod events;
 mod health;
@@ -19,6 +20,7 @@ mod state;
 mod web;
 
 pub use clerk::{Clerk, ClerkCounters, JOBS_WAITING_MAX};
+pub use configuration::{ConfigHook, Configuration};
 pub use events::{EVENT_LISTENERS_MAX, EventFeed, EventKind};
 pub use site::{Answering, BODY_BYTES_MAX, Found, Handler, Route, Site, SiteKind};
 pub use state::ControlState;

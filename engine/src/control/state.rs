@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use shardcast_config::Document;
 use shardcast_runtime::RuntimeHandle;
 
-use super::Clerk;
 use super::events::EventFeed;
+use super::{Clerk, Configuration};
 use crate::server::Listener;
 use crate::shard::ServerState;
 use crate::snapshot::Snapshot;
@@ -16,6 +17,8 @@ use crate::snapshot::Snapshot;
 pub struct ControlState {
     /// What all shards share.
     pub server: Arc<ServerState>,
+    /// The configuration, to be changed.
+    pub configuration: Configuration,
     /// Where the server listens.
     pub listeners: Vec<Listener>,
     /// When it was started.
@@ -31,9 +34,14 @@ impl ControlState {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(server: Arc<ServerState>, listeners: Vec<Listener>) -> std::io::Result<Self> {
+    pub fn new(
+        server: Arc<ServerState>,
+        document: Document,
+        listeners: Vec<Listener>,
+    ) -> std::io::Result<Self> {
         let state = Self {
             server,
+            configuration: Configuration::new(document),
             listeners,
             started: SystemTime::now(),
             clerk: Clerk::start()?,

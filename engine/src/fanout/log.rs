@@ -43,6 +43,9 @@ pub enum EndReason {
     /// Another publisher came with other tracks or codecs.
     #[error("a publisher with other tracks has taken over")]
     TracksChanged,
+    /// The path is not configured any more.
+    #[error("the path was removed from the configuration")]
+    PathRemoved,
     /// The server is going down.
     #[error("the server is shutting down")]
     Shutdown,
@@ -56,6 +59,7 @@ impl EndReason {
             Self::PublisherLeft => "publisher_left",
             Self::PublisherLost => "publisher_lost",
             Self::TracksChanged => "tracks_changed",
+            Self::PathRemoved => "path_removed",
             Self::Shutdown => "shutdown",
         }
     }

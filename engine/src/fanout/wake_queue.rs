@@ -3,7 +3,7 @@
 //!
 //! Bounded by the number of logs: each stands in the queue at most once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -25,7 +25,7 @@ pub struct WakeLimits {
 pub struct WakeQueue {
     queue: RefCell<VecDeque<Rc<SharedLog>>>,
     news: Notify,
-    limits: WakeLimits,
+    limits: Cell<WakeLimits>,
 }
 
 impl WakeQueue {
@@ -35,8 +35,13 @@ impl WakeQueue {
         Self {
             queue: RefCell::default(),
             news: Notify::new(),
-            limits,
+            limits: Cell::new(limits),
         }
+    }
+
+    /// Slices are so large from now on.
+    pub fn set_limits(&self, limits: WakeLimits) {
+        self.limits.set(limits);
     }
 
     /// The log has news for all its readers.
@@ -67,8 +72,8 @@ impl WakeQueue {
             return false;
         };
         let batch_bytes = log.log.borrow().newest().map_or(0, |batch| batch.bytes());
-        let by_bytes = self.limits.bytes / batch_bytes.max(1);
-        let more = log.wake_some(by_bytes.clamp(1, self.limits.readers));
+        let by_bytes = self.limits.get().bytes / batch_bytes.max(1);
+        let more = log.wake_some(by_bytes.clamp(1, self.limits.get().readers));
         log.queued.set(more);
         let mut queue = self.queue.borrow_mut();
         if more {

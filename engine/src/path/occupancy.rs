@@ -58,6 +58,12 @@ impl Occupancy {
         was
     }
 
+    /// Who publishes.
+    #[must_use]
+    pub fn publisher(&self) -> Option<Seat> {
+        self.publisher
+    }
+
     /// Whether this session publishes.
     #[must_use]
     pub fn is_publisher(&self, session: SessionId) -> bool {

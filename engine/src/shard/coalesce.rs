@@ -1,7 +1,7 @@
 //! The one timer of a shard that closes batches whose `coalesce` has passed. The wait is the same for all, so deadlines
-//! come in the order in which batches were opened and a queue is enough.
+//! come in the order in which batches were opened and a queue is enough; where the wait was changed, nearly so.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub trait Coalesced {
 
 /// Closes batches in time. Its queue holds at most one entry per batch that was opened within the last `coalesce`.
 pub struct CoalesceTimer {
-    wait: Duration,
+    wait: Cell<Duration>,
     queue: RefCell<VecDeque<Due>>,
     opened: Notify,
 }
@@ -40,16 +40,22 @@ impl CoalesceTimer {
     #[must_use]
     pub fn new(wait: Duration) -> Self {
         Self {
-            wait,
+            wait: Cell::new(wait),
             queue: RefCell::default(),
             opened: Notify::new(),
         }
     }
 
+    /// Batches that are opened from now on wait so long. Those before may have to wait for one that waits longer; that is
+    /// over after the longer time.
+    pub fn set_wait(&self, wait: Duration) {
+        self.wait.set(wait);
+    }
+
     /// A batch was opened at `now`.
     pub fn batch_opened(&self, publication: &Rc<dyn Coalesced>, sequence: u64, now: Instant) {
         let due = Due {
-            at: now + self.wait,
+            at: now + self.wait.get(),
             sequence,
             publication: Rc::downgrade(publication),
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use shardcast_runtime::Messages;
 
 use super::{ForwardedDatagram, Shard};
+use crate::event::SessionEnd;
 use crate::fanout::EndReason;
 use crate::path::{PathEntry, PathId};
 use crate::session_id::SessionId;
@@ -96,10 +97,12 @@ pub enum Control {
         /// It was the last of that stream on its shard: send no more batches.
         last_here: bool,
     },
-    /// To a publisher's shard: another one has taken the path.
+    /// To a publisher's shard: another one has taken the path, or nobody may publish to it any more.
     ClosePublisher {
         /// Who is to end.
         publisher: SessionId,
+        /// Why.
+        reason: SessionEnd,
     },
     /// To a shard with readers: the stream has ended, after every batch that was sent before.
     StreamEnded {

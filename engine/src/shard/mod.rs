@@ -22,11 +22,13 @@ mod owner;
 mod sessions;
 mod shared;
 mod taker;
+mod withdrawals;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use shardcast_config::FanoutConfig;
 use shardcast_runtime::local::Sender;
 use shardcast_runtime::{DoorSeat, Guarded, Mark, ShardContext, ShardId, Stage};
 
@@ -49,6 +51,7 @@ pub use multicast::{MulticastAddresses, MulticastGroup, MulticastGroups};
 pub use news::News;
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
+pub use withdrawals::{Withdrawals, is_open_to_publishers};
 
 use crate::admit::HashedAnswer;
 use crate::event::{Event, SessionEnd};
@@ -133,10 +136,7 @@ impl Shard {
     ) -> Rc<Self> {
         let datagrams = datagrams.and_then(|seed| start_datagrams(&server, seed));
         let config = server.config.load();
-        let limits = WakeLimits {
-            readers: config.fanout.wake_readers,
-            bytes: config.fanout.wake_bytes,
-        };
+        let limits = wake_limits(&config.fanout);
         let (index, board) = (context.id().index(), server.latency.clone());
         let latencies = ShardLatencies::new(index, board, shardcast_platform::now());
         let shard = Rc::new(Self {
@@ -165,12 +165,10 @@ impl Shard {
         );
         shard.spawn_stage(STAGE_ADMISSION, |shard| shard.take_hashes(doors.hashes));
         shard.spawn_stage(STAGE_ERRANDS, |shard| shard.run_errands(doors.errands));
-        let timeouts = Timeouts {
-            read: config.read_timeout,
-            write: config.write_timeout,
-        };
         shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
+            let timeouts = || shard.timeouts();
             let also = |now| {
+                shard.follow_config();
                 shard.own_end_overdue(now);
                 shard.latencies.publish(now);
             };
@@ -211,6 +209,22 @@ impl Shard {
             };
             self.server.events.publish(&event);
         }
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        let config = self.server.config.load();
+        Timeouts {
+            read: config.read_timeout,
+            write: config.write_timeout,
+        }
+    }
+
+    /// Takes over what is not looked up where it is needed.
+    fn follow_config(&self) {
+        let config = self.server.config.load();
+        self.coalesce.set_wait(config.fanout.coalesce);
+        self.wake_queue.set_limits(wake_limits(&config.fanout));
+        self.take_withdrawals();
     }
 
     /// Ends all that does not end by itself when the publishers have: sessions that do not play, and streams that wait.
@@ -275,7 +289,9 @@ impl Shard {
             } => {
                 self.own_detach(path, generation, reader, from, last_here);
             }
-            Control::ClosePublisher { publisher } => self.close_publisher_here(publisher),
+            Control::ClosePublisher { publisher, reason } => {
+                self.close_publisher_here(publisher, reason);
+            }
             Control::StreamEnded {
                 path,
                 generation,
@@ -289,9 +305,9 @@ impl Shard {
         drop::<Arc<Batch>>(batch);
     }
 
-    fn close_publisher_here(&self, id: SessionId) {
+    fn close_publisher_here(&self, id: SessionId, reason: SessionEnd) {
         if let Some(session) = self.sessions.find(id) {
-            session.end(SessionEnd::Overridden);
+            session.end(reason);
         }
     }
 
@@ -301,6 +317,13 @@ impl Shard {
         run: impl FnOnce(Rc<Self>) -> F,
     ) {
         self.context.spawn(Mark::stage(stage), run(self.clone()));
+    }
+}
+
+fn wake_limits(config: &FanoutConfig) -> WakeLimits {
+    WakeLimits {
+        readers: config.wake_readers,
+        bytes: config.wake_bytes,
     }
 }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use shardcast_config::PathConfig;
+use shardcast_config::{Config, PathConfig};
 use shardcast_protocol::container::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 use shardcast_runtime::ShardId;
 
 use super::{
     Answer, Control, Described, Media, MediaLink, PublishGrant, Question, Refusal, Shard, State,
+    is_open_to_publishers,
 };
-use crate::event::Event;
+use crate::event::{Event, SessionEnd};
 use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
 use crate::path::{Occupancy, PathEntry, PathId, PathName, PublishRefusal, ReadRefusal, Seat};
 use crate::random::random_u32;
@@ -171,6 +172,24 @@ impl Shard {
         state.waiting = waiting;
     }
 
+    /// Ends the path's stream and its publisher, unless `config` has it.
+    pub(super) fn own_withdraw(&self, path: PathId, config: &Config) {
+        let mut state = self.state.borrow_mut();
+        let Some(owned) = state.owned.get_mut(&path) else {
+            return;
+        };
+        if is_open_to_publishers(config, owned.entry.name.as_str()) {
+            return;
+        }
+        self.end_stream(owned, EndReason::PathRemoved);
+        let publisher = owned.occupancy.publisher();
+        self.remove_if_empty(&mut state, path);
+        drop(state);
+        if let Some((publisher, shard)) = publisher {
+            self.close_publisher(publisher, shard, SessionEnd::PathRemoved);
+        }
+    }
+
     /// Ends a reader of this path.
     pub(super) fn own_detach(
         &self,
@@ -243,7 +262,7 @@ impl Shard {
             Err(PublishRefusal::Occupied) => Answer::Refused(Refusal::Occupied),
             Ok((grant, overridden)) => {
                 if let Some((publisher, shard)) = overridden {
-                    self.close_publisher(publisher, shard);
+                    self.close_publisher(publisher, shard, SessionEnd::Overridden);
                 }
                 Answer::Publish(grant)
             }
@@ -377,12 +396,12 @@ impl Shard {
         });
     }
 
-    fn close_publisher(&self, publisher: SessionId, shard: ShardId) {
+    fn close_publisher(&self, publisher: SessionId, shard: ShardId, reason: SessionEnd) {
         if shard == self.id() {
-            self.close_publisher_here(publisher);
+            self.close_publisher_here(publisher, reason);
         } else {
-            self.context
-                .send_control(shard, Control::ClosePublisher { publisher });
+            let close = Control::ClosePublisher { publisher, reason };
+            self.context.send_control(shard, close);
         }
     }
 

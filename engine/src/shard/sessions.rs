@@ -320,12 +320,12 @@ impl Sessions {
     }
 
     /// Ends the sessions whose deadline has passed, for as long as the shard lives; `also` looks after other deadlines.
-    pub async fn sweep(&self, timeouts: Timeouts, also: impl Fn(Instant)) {
-        let interval =
-            (timeouts.read.min(timeouts.write) / 8).clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX);
+    pub async fn sweep(&self, timeouts: impl Fn() -> Timeouts, also: impl Fn(Instant)) {
         loop {
+            let shortest = timeouts().read.min(timeouts().write);
+            let interval = (shortest / 8).clamp(SWEEP_INTERVAL_MIN, SWEEP_INTERVAL_MAX);
             shardcast_platform::sleep(interval).await;
-            let now = shardcast_platform::now();
+            let (now, timeouts) = (shardcast_platform::now(), timeouts());
             self.end_overdue(now, timeouts);
             also(now);
         }

@@ -19,7 +19,7 @@ use crate::record::{DROP_REASONS, DropCounts, DropsByReason, LogRecords, Session
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
 use crate::streams::StreamRecords;
 
-use super::{DatagramDirectory, Errand, IdleSessions, MulticastAddresses};
+use super::{DatagramDirectory, Errand, IdleSessions, MulticastAddresses, Withdrawals};
 
 /// The configuration in force. A shard sees a change at its next look.
 pub type ConfigHandle = Arc<ArcSwap<Config>>;
@@ -51,6 +51,8 @@ pub struct ServerState {
     pub datagram_directory: Arc<DatagramDirectory>,
     /// Which addresses streams have for multicast.
     pub multicast_addresses: Arc<MulticastAddresses>,
+    /// Paths that the configuration has taken away, for their owners.
+    pub withdrawals: Withdrawals,
     /// Our ports for RTP and RTCP in datagrams, where UDP is switched on.
     pub datagram_ports: Option<PortPair>,
     /// Sockets that are open for one publisher's packets alone.
@@ -90,6 +92,7 @@ impl ServerState {
             idle_sessions: IdleSessions::default(),
             datagram_directory: Arc::default(),
             multicast_addresses: MulticastAddresses::new(range),
+            withdrawals: Withdrawals::new(shards),
             datagram_ports,
             peer_sockets: AtomicUsize::new(0),
             errands,

@@ -44,7 +44,7 @@ impl Rig {
         let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));
         let bus = EventBus::default();
         let events = bus.listen().expect("a new bus has room");
-        let server = Server::start_with(loaded.config, bus.clone(), companion);
+        let server = Server::start_with(loaded.document, bus.clone(), companion);
         let server = server.unwrap_or_else(|error| panic!("{house}: {error}"));
         let port = server.listeners().first().map(|open| open.address.port());
         Self {

@@ -54,6 +54,10 @@ kinds! {
     StallBegun = "stallBegun",
     /// It answers again.
     StallOver = "stallOver",
+    /// The configuration was changed.
+    Reloaded = "reloaded",
+    /// It was to be, and is wrong.
+    ReloadFailed = "reloadFailed",
     /// Events are missing here. Told whatever a listener filters by.
     Gap = "gap",
 }

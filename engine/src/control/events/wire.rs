@@ -64,6 +64,17 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
         Event::AcceptFailed { error } => {
             Told::of(EventKind::AcceptFailed, json!({ "message": error }))
         }
+        Event::Reloaded {
+            by,
+            warnings,
+            waiting,
+        } => Told::of(
+            EventKind::Reloaded,
+            json!({ "by": by.to_string(), "warnings": warnings, "waitingForRestart": waiting }),
+        ),
+        Event::ReloadFailed { error } => {
+            Told::of(EventKind::ReloadFailed, json!({ "message": error }))
+        }
         Event::Stalled {
             shard,
             busy_for,
