@@ -72,7 +72,11 @@ impl Clerk {
     /// Has something done that nobody waits for; `false` when too much waits.
     #[must_use]
     pub fn do_later(&self, job: impl FnOnce() + Send + 'static) -> bool {
-        self.jobs.try_send(Box::new(job)).is_ok()
+        let is_taken = self.jobs.try_send(Box::new(job)).is_ok();
+        let ClerkCounters { taken, refused, .. } = &*self.counters;
+        let count = if is_taken { taken } else { refused };
+        count.fetch_add(1, Ordering::Relaxed);
+        is_taken
     }
 
     /// Has something worked out for a task of this shard; `None` when too much waits, or when it took too long.
@@ -81,14 +85,7 @@ impl Clerk {
         shard: &Rc<Shard>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let hand_over = |reply: crate::shard::Reply| {
-            let job = Box::new(move || reply.send(work()));
-            let is_taken = self.jobs.try_send(job).is_ok();
-            let ClerkCounters { taken, refused, .. } = &*self.counters;
-            let count = if is_taken { taken } else { refused };
-            count.fetch_add(1, Ordering::Relaxed);
-            is_taken
-        };
+        let hand_over = |reply: crate::shard::Reply| self.do_later(move || reply.send(work()));
         shard.ask_outside(hand_over).await
     }
 }
