@@ -101,7 +101,7 @@ fn of_many_who_kick_at_once_one_succeeds() {
             let kickers: Vec<_> = (0..KICKERS)
                 .map(|_| scope.spawn(|| kick(api, &session)))
                 .collect();
-            let joined = kickers.into_iter().map(|kicker| kicker.join());
+            let joined = kickers.into_iter().map(thread::ScopedJoinHandle::join);
             joined.map(|status| status.expect("an answer")).collect()
         });
         statuses.sort_unstable();
