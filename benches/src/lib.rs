@@ -9,6 +9,7 @@ pub mod broadcast;
 pub mod cost;
 pub mod datagrams;
 pub mod fanout;
+pub mod http;
 pub mod joins;
 pub mod limit;
 pub mod neighbours;

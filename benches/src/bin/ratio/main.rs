@@ -2,9 +2,10 @@
 //! in another shape. A whole server under a load is compared by `shardcast bench`.
 //!
 //! Every comparison alternates between its two sides, prints the median of each with the spread, and the ratio of the
-//! medians. With bounds given, a ratio above its bound makes the exit status 1.
+//! medians. With bounds given, a ratio beyond its bound makes the exit status 1.
 
 mod fanout;
+mod http;
 mod joins;
 mod neighbours;
 mod table;
@@ -32,6 +33,8 @@ enum Comparison {
     Neighbours(neighbours::Options),
     /// A stream while readers join with hashed passwords against the same without: latency
     Joins(joins::Options),
+    /// hyper over the platform's streams against hyper on tokio: requests per CPU second
+    Http(http::Options),
     /// The bare sender and the bare relay against other programs that do the same
     Twins(twins::Options),
 }
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
     match run(&Options::parse().comparison) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("ratio: above the bound");
+            eprintln!("ratio: beyond the bound");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -59,6 +62,7 @@ fn run(comparison: &Comparison) -> Result<bool, BenchError> {
         Comparison::Shards(options) => fanout::compare_shards(options),
         Comparison::Neighbours(options) => neighbours::compare(options),
         Comparison::Joins(options) => joins::compare(options),
+        Comparison::Http(options) => http::compare(options),
         Comparison::Twins(options) => twins::compare(options),
     }
 }
