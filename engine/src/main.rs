@@ -47,6 +47,8 @@ enum Command {
     Check(File),
     /// Load a server with publishers and readers, and measure what the readers see
     Bench(Box<shardcast_bench::Options>),
+    #[command(flatten)]
+    Client(shardcast_client::ClientCommand),
     /// A part of a measurement, in a process of its own
     #[command(name = shardcast_bench::ROLE_COMMAND, hide = true)]
     BenchRole {
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(file)) => serve(file),
         Some(Command::Check(file)) => check(file),
         Some(Command::Bench(options)) => return bench(&options),
+        Some(Command::Client(command)) => return ExitCode::from(shardcast_client::run(&command)),
         Some(Command::BenchRole { role }) => shardcast_bench::play(role, serve_measured),
     };
     match done {

@@ -256,7 +256,8 @@ fn build() -> Result<PathBuf, DaemonError> {
     Ok(folder.join("shardcast"))
 }
 
-fn command(program: &Path) -> Command {
+/// The program, under `$SHARDCAST_RUNNER` if there is one.
+pub fn command(program: &Path) -> Command {
     match std::env::var_os("SHARDCAST_RUNNER") {
         Some(runner) => {
             let mut command = Command::new(runner);

@@ -212,7 +212,7 @@ fn tell_of_loss(event: &Event) -> Option<Told> {
 
 /// As the API names sessions.
 fn id_of(session: SessionId) -> String {
-    session.to_string()
+    session.uuid().to_string()
 }
 
 fn role_name(role: Role) -> &'static str {
