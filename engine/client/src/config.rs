@@ -138,9 +138,10 @@ pub(crate) fn run(options: &ConfigOptions, out: &mut dyn Write) -> Result<(), Cl
     match &options.command {
         ConfigCommand::Get(options) => get(options, out),
         ConfigCommand::Set(options) => {
+            let pairs = split(&options.pairs)?;
             let api = Api::new(&options.connect)?;
             let now = api.get(&target(&options.place, "get"))?;
-            let body = object(&options.pairs, &now)?;
+            let body = object(&pairs, &now);
             change(&api, &options.place, &body)
         }
         ConfigCommand::Patch(options) => {
@@ -201,12 +202,13 @@ fn names(list: &Value, json: bool, out: &mut dyn Write) -> Result<(), ClientErro
 }
 
 fn add(options: &AddOptions) -> Result<(), ClientError> {
+    let pairs = split(&options.pairs)?;
     let api = Api::new(&options.connect)?;
-    let defaults = match options.pairs.is_empty() {
+    let defaults = match pairs.is_empty() {
         true => Value::Null,
         false => api.get("/v3/config/pathdefaults/get")?,
     };
-    let body = object(&options.pairs, &defaults)?;
+    let body = object(&pairs, &defaults);
     let target = format!("/v3/config/paths/add/{}", encoded(&options.name));
     let target = kept(target, options.persist);
     api.ask(Method::POST, &target, Some(&body)).map(drop)
@@ -232,16 +234,18 @@ fn kept(target: String, persist: bool) -> String {
     }
 }
 
-/// `pairs` as an object whose values have the types that they have `now`.
-fn object(pairs: &[String], now: &Value) -> Result<Value, ClientError> {
-    let mut object = Map::new();
-    for pair in pairs {
+fn split(pairs: &[String]) -> Result<Vec<(&str, &str)>, ClientError> {
+    let split = pairs.iter().map(|pair| {
         let split = pair.split_once('=').filter(|(key, _)| !key.is_empty());
-        let wrong = || ClientError::Usage(format!("'{pair}' is no KEY=VALUE"));
-        let (key, value) = split.ok_or_else(wrong)?;
-        object.insert(key.to_owned(), typed(value, &now[key]));
-    }
-    Ok(Value::Object(object))
+        split.ok_or_else(|| ClientError::Usage(format!("'{pair}' is no KEY=VALUE")))
+    });
+    split.collect()
+}
+
+/// `pairs` as an object whose values have the types that they have `now`.
+fn object(pairs: &[(&str, &str)], now: &Value) -> Value {
+    let typed = |(key, value): &(&str, &str)| ((*key).to_owned(), typed(value, &now[*key]));
+    Value::Object(pairs.iter().map(typed).collect::<Map<_, _>>())
 }
 
 /// What a key that is text is given stays text, be it a number; what makes no JSON is text too.
@@ -289,9 +293,9 @@ mod tests {
         let due = json!({
             "logLevel": "debug", "user": "123", "api": false, "n": 5, "list": ["a"], "new": "a=b",
         });
-        assert_eq!(object(&pairs, &now).unwrap(), due);
+        assert_eq!(object(&split(&pairs).unwrap(), &now), due);
         for wrong in ["logLevel", "=debug"] {
-            let refused = object(&[wrong.to_owned()], &now).unwrap_err();
+            let refused = split(&[wrong.to_owned()]).map(|_| ()).unwrap_err();
             assert_eq!(refused.exit_status(), 2);
         }
     }

@@ -10,7 +10,7 @@ use shardcast_tests::http;
 use shardcast_tests::peer::PeerError;
 use shardcast_tests::peer::publisher::Publisher;
 use shardcast_tests::peer::reader::Reader;
-use shardcast_tests::peer::synthetic::Source;
+use shardcast_tests::peer::synthetic::{Shape, Source};
 use shardcast_tests::peer::verifier::Verifier;
 
 use client::Served;
@@ -29,7 +29,10 @@ fn status_says_what_the_server_is_and_does() {
     let table = served.run(&["status"]).done();
     let lines: Vec<_> = table.lines().map(words).collect();
     assert!(lines.contains(&vec!["ready", "yes"]), "{table}");
-    assert!(lines.contains(&vec!["paths", "1,", "1", "ready"]), "{table}");
+    assert!(
+        lines.contains(&vec!["paths", "1,", "1", "ready"]),
+        "{table}"
+    );
     let sessions = vec!["sessions", "1,", "1", "publish,", "0", "read"];
     assert!(lines.contains(&sessions), "{table}");
     let json = served.run(&["status", "--json"]).json();
@@ -41,21 +44,26 @@ fn status_says_what_the_server_is_and_does() {
 #[test]
 fn paths_are_listed_and_one_is_shown() {
     let served = Served::start(OPEN);
-    let _publisher = Publisher::start(served.rtsp(), "my/cam one").expect("it publishes");
+    let _publisher = Publisher::start(served.rtsp(), "my/cam.one").expect("it publishes");
     let table = served.run(&["paths"]).done();
     let mut lines = table.lines();
     let heading = words(lines.next().expect("a heading"));
     assert_eq!(heading.first(), Some(&"NAME"));
     let row = lines.next().expect("a row");
-    assert!(row.starts_with("my/cam one  ready"), "{row}");
+    assert!(row.starts_with("my/cam.one  ready"), "{row}");
     assert!(row.ends_with("H264"), "{row}");
-    let one = served.run(&["paths", "my/cam one"]).done();
+    let one = served.run(&["paths", "my/cam.one"]).done();
     assert!(one.contains("state          ready"), "{one}");
-    let json = served.run(&["paths", "my/cam one", "--json"]).json();
-    assert_eq!(json["name"], "my/cam one");
+    let json = served.run(&["paths", "my/cam.one", "--json"]).json();
+    assert_eq!(json["name"], "my/cam.one");
     let all = served.run(&["paths", "--json"]).json();
-    assert_eq!((&all["itemCount"], &all["items"][0]["name"]), (&1.into(), &json["name"]));
-    served.run(&["paths", "nowhere"]).failed(3, "path not found");
+    assert_eq!(
+        (&all["itemCount"], &all["items"][0]["name"]),
+        (&1.into(), &json["name"])
+    );
+    served
+        .run(&["paths", "nowhere"])
+        .failed(3, "path not found");
 }
 
 #[test]
@@ -66,7 +74,10 @@ fn lists_are_whole_however_many_pages_they_have() {
     let publishers = publishers.expect("they publish");
     let all = served.run(&["paths", "--json"]).json();
     assert_eq!(all["itemCount"], publishers.len());
-    assert_eq!(all["items"].as_array().map(Vec::len), Some(publishers.len()));
+    assert_eq!(
+        all["items"].as_array().map(Vec::len),
+        Some(publishers.len())
+    );
 }
 
 #[test]
@@ -76,7 +87,9 @@ fn sessions_are_listed_and_kicked_by_the_digits_of_the_log() {
     let mut reader = Reader::start(served.rtsp(), "cam").expect("it reads");
     let all = served.run(&["sessions", "--json"]).json();
     assert_eq!(all["itemCount"], 2);
-    let elsewhere = served.run(&["sessions", "--path", "other", "--json"]).json();
+    let elsewhere = served
+        .run(&["sessions", "--path", "other", "--json"])
+        .json();
     assert_eq!(elsewhere["itemCount"], 0);
     let table = served.run(&["sessions", "--path", "cam"]).done();
     let row = table.lines().find(|line| line.contains(" read "));
@@ -86,11 +99,13 @@ fn sessions_are_listed_and_kicked_by_the_digits_of_the_log() {
     assert_eq!(digits.len(), 8);
     let kicked = served.run(&["kick", digits]).done();
     assert!(kicked.starts_with(&format!("kicked {digits}-")), "{kicked}");
-    let mut verifier = Verifier::new();
+    let mut verifier = Verifier::default();
     let _however_it_ends = reader.read_to_end(&mut verifier);
     served.run(&["kick", digits]).failed(3, "no such session");
     let whole = id_of(&served.run(&["sessions", "--json"]).json(), "publish");
-    served.run(&["kick", "00000000", &whole]).failed(3, "00000000");
+    served
+        .run(&["kick", "00000000", &whole])
+        .failed(3, "00000000");
     drop(publisher);
     served.run(&["kick", &whole]).failed(3, &whole);
 }
@@ -106,22 +121,37 @@ fn id_of(sessions: &Value, state: &str) -> String {
 fn bytes_are_counted_with_units() {
     let served = Served::start(OPEN);
     let mut publisher = Publisher::start(served.rtsp(), "cam").expect("it publishes");
-    let frames = publisher.send_frames(&mut Source::new(), 50);
+    let frames = publisher.send_frames(&mut Source::new(Shape::default()), 50);
     frames.expect("they are sent");
-    served.wait_row(&["paths"], |row| row.starts_with("cam ") && row.contains(" kB "));
+    served.wait_row(&["paths"], |row| {
+        row.starts_with("cam ") && row.contains(" kB ")
+    });
 }
 
 #[test]
 fn the_exit_status_says_what_went_wrong() {
-    let users = "authInternalUsers:\n- user: admin\n  pass: secret\n  permissions:\n  - action: api\n";
+    let users =
+        "authInternalUsers:\n- user: admin\n  pass: secret\n  permissions:\n  - action: api\n";
     let served = Served::start(users);
     served.run(&["status"]).failed(1, "--user and --pass");
-    served.run(&["status", "--user", "admin", "--pass", "secret"]).done();
+    served
+        .run(&["status", "--user", "admin", "--pass", "secret"])
+        .done();
     served.run_as("admin", "secret", &["paths"]).done();
-    served.run(&["sessions", "--nonsense"]).failed(2, "--nonsense");
-    served.run(&["paths", "--api", "ftp://here"]).failed(2, "no http://");
-    served.run(&["config", "set", "nonsense", "--user", "admin", "--pass", "secret"]).failed(2, "KEY=VALUE");
+    served
+        .run(&["sessions", "--nonsense"])
+        .failed(2, "--nonsense");
+    served
+        .run(&["paths", "--api", "ftp://here"])
+        .failed(2, "no http://");
+    served
+        .run(&[
+            "config", "set", "nonsense", "--user", "admin", "--pass", "secret",
+        ])
+        .failed(2, "KEY=VALUE");
     let nobody = shardcast_tests::port::free_tcp_port().expect("a port");
     let nowhere = format!("http://127.0.0.1:{nobody}");
-    served.run(&["paths", "--api", &nowhere]).failed(4, &nowhere);
+    served
+        .run(&["paths", "--api", &nowhere])
+        .failed(4, &nowhere);
 }
