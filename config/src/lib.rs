@@ -42,6 +42,7 @@ mod pattern;
 mod place;
 mod resolve;
 mod saved;
+mod schema;
 mod settings;
 mod tree;
 mod units;
@@ -66,3 +67,4 @@ pub use network::Network;
 pub use paths::{
     ALL_OTHERS, PATH_NAME_BYTES_MAX, PATTERNS_MAX, PathConfig, Paths, SlowReader, Source, Start,
 };
+pub use schema::{global_schema, path_schema};

@@ -104,7 +104,13 @@ impl std::fmt::Debug for Body {
 /// A response with this JSON.
 #[must_use]
 pub fn json(status: StatusCode, value: &Value) -> Answer {
-    let mut answer = Answer::new(value.to_string().into());
+    json_text(status, value.to_string())
+}
+
+/// A response with this text, which is JSON.
+#[must_use]
+pub(super) fn json_text(status: StatusCode, text: String) -> Answer {
+    let mut answer = Answer::new(text.into());
     *answer.status_mut() = status;
     let kind = HeaderValue::from_static("application/json; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);

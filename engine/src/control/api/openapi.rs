@@ -33,7 +33,25 @@ fn document() -> Value {
     let kinds = EventKind::ALL.iter().map(|kind| kind.label());
     let kinds = serde_json::json!({ "type": "string", "enum": kinds.collect::<Vec<_>>() });
     put(&mut document, "/components/schemas/EventKind", kinds);
+    put_schemas(
+        &mut document,
+        "GlobalConf",
+        shardcast_config::global_schema(),
+    );
+    put_schemas(&mut document, "PathConf", shardcast_config::path_schema());
     document
+}
+
+/// Puts a map of the configuration where it is shown, and where it is changed, with `persist` beside its keys.
+fn put_schemas(document: &mut Value, name: &str, shown: Value) {
+    let schemas = "/components/schemas";
+    let mut patch = shown.clone();
+    if let Some(Value::Object(keys)) = patch.get_mut("properties") {
+        let persist = serde_json::json!({ "type": ["boolean", "null"] });
+        keys.insert("persist".into(), persist);
+    }
+    put(document, &format!("{schemas}/{name}"), shown);
+    put(document, &format!("{schemas}/{name}Patch"), patch);
 }
 
 /// Puts `value` where the document has a place for it.

@@ -54,6 +54,12 @@ impl Page {
         respond(StatusCode::OK, &list)
     }
 
+    /// A list of `count` items, of which `shown`, JSON with commas, is on this page.
+    pub(super) fn text(self, count: usize, shown: &str) -> String {
+        let pages = (count as u64).div_ceil(self.items);
+        format!("{{\"itemCount\":{count},\"pageCount\":{pages},\"items\":[{shown}]}}")
+    }
+
     /// The part of `all` that is on this page.
     pub(super) fn part<T>(self, all: &[T]) -> &[T] {
         let place = |page: u64| usize::try_from(page * self.items).unwrap_or(usize::MAX);
