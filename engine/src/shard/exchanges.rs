@@ -1,6 +1,7 @@
 //! The requests of an HTTP connection that are being answered, as far as its deadlines and its end care.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use shardcast_platform::Cancel;
@@ -13,7 +14,10 @@ pub struct Exchanges {
     is_late: Cell<bool>,
     under_way: Cell<u32>,
     abandoned: Cell<u32>,
-    piece: Cell<Option<Instant>>,
+    last: Cell<u64>,
+    /// Since when a piece of a response's body waits to be taken, by request: each has one at most, and what one takes says
+    /// nothing of the others.
+    pieces: RefCell<HashMap<u64, Instant>>,
 }
 
 impl Exchanges {
@@ -29,9 +33,11 @@ impl Exchanges {
         self.is_late.get()
     }
 
-    /// A request has come.
-    pub fn begin(&self) {
+    /// A request has come; its number.
+    pub fn begin(&self) -> u64 {
         self.under_way.set(self.under_way.get() + 1);
+        self.last.set(self.last.get() + 1);
+        self.last.get()
     }
 
     /// Its response has been handed over, or its peer wants none any more. How many were abandoned like that, beyond those
@@ -52,20 +58,20 @@ impl Exchanges {
         self.under_way.get() > 0
     }
 
-    /// A piece of a body without end has been handed over.
-    pub fn note_piece(&self, now: Instant) {
-        self.piece.set(Some(now));
+    /// A response, or a piece of its body, is there for the connection to take.
+    pub fn note_piece(&self, request: u64, now: Instant) {
+        self.pieces.borrow_mut().insert(request, now);
     }
 
     /// The connection has room for the next one.
-    pub fn note_piece_taken(&self) {
-        self.piece.set(None);
+    pub fn note_piece_taken(&self, request: u64) {
+        self.pieces.borrow_mut().remove(&request);
     }
 
     /// Whether a piece has waited for so long to be taken.
     pub(super) fn is_stuck(&self, now: Instant, timeout: Duration) -> bool {
-        let waits = |since: Instant| now.saturating_duration_since(since) > timeout;
-        self.piece.get().is_some_and(waits)
+        let waits = |since: &Instant| now.saturating_duration_since(*since) > timeout;
+        self.pieces.borrow().values().any(waits)
     }
 }
 
@@ -92,10 +98,14 @@ mod tests {
     fn a_piece_that_is_not_taken_is_stuck_after_the_timeout() {
         let (exchanges, begin) = (Exchanges::default(), Instant::now());
         let timeout = Duration::from_secs(10);
-        exchanges.note_piece(begin);
+        let (stuck, other) = (exchanges.begin(), exchanges.begin());
+        exchanges.note_piece(stuck, begin);
         assert!(!exchanges.is_stuck(begin + timeout, timeout));
+        // What others take does not help it.
+        exchanges.note_piece(other, begin + timeout);
+        exchanges.note_piece_taken(other);
         assert!(exchanges.is_stuck(begin + timeout * 2, timeout));
-        exchanges.note_piece_taken();
+        exchanges.note_piece_taken(stuck);
         assert!(!exchanges.is_stuck(begin + timeout * 2, timeout));
     }
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use crate::control::Body;
 use crate::event::SessionEnd;
 use crate::refusal::RefusalReason;
-use crate::shard::SessionHandle;
+use crate::shard::{Exchanges, SessionHandle};
 
 /// Requests of a connection that their peer has abandoned before they were answered, beyond those that were answered. A
 /// player that seeks abandons a few; who opens streams to reset them at once abandons nothing else.
@@ -20,6 +20,7 @@ const ABANDONED_MAX: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Exchange {
     session: Rc<SessionHandle>,
+    number: u64,
     is_answered: bool,
 }
 
@@ -28,11 +29,10 @@ impl Exchange {
     pub(super) fn begin(session: &Rc<SessionHandle>) -> Self {
         session.note_request(shardcast_platform::now());
         session.note_message_end();
-        if let Some(exchanges) = &session.exchanges {
-            exchanges.begin();
-        }
+        let exchanges = session.exchanges.as_ref();
         Self {
             session: session.clone(),
+            number: exchanges.map(Exchanges::begin).unwrap_or_default(),
             is_answered: false,
         }
     }
@@ -40,6 +40,10 @@ impl Exchange {
     /// There is a response, whose body goes out as long as this lives.
     pub(super) fn respond(mut self, response: http::Response<Body>) -> http::Response<Watched> {
         self.is_answered = true;
+        // Over HTTP/2 a body is not asked for while its peer has no window for it.
+        if !response.body().is_end_stream() {
+            self.note_piece();
+        }
         response.map(|body| {
             let draining = matches!(body, Body::Pieces(_)).then(|| until_draining(&self.session));
             Watched {
@@ -49,6 +53,16 @@ impl Exchange {
             }
         })
     }
+
+    fn note_piece(&self) {
+        let exchanges = self.session.exchanges.as_ref();
+        exchanges.inspect(|them| them.note_piece(self.number, shardcast_platform::now()));
+    }
+
+    fn note_piece_taken(&self) {
+        let exchanges = self.session.exchanges.as_ref();
+        exchanges.inspect(|them| them.note_piece_taken(self.number));
+    }
 }
 
 impl Drop for Exchange {
@@ -57,7 +71,7 @@ impl Drop for Exchange {
             return;
         };
         self.session.note_request(shardcast_platform::now());
-        exchanges.note_piece_taken();
+        exchanges.note_piece_taken(self.number);
         if exchanges.end(self.is_answered) > ABANDONED_MAX {
             let why = "one request after the other was abandoned".into();
             let end = SessionEnd::Protocol(RefusalReason::Http2Flood, why);
@@ -95,17 +109,14 @@ impl http_body::Body for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        let Some(draining) = &mut this.draining else {
-            return Pin::new(&mut this.body).poll_frame(context);
-        };
-        let exchanges = this.exchange.session.exchanges.as_ref();
-        exchanges.inspect(|exchanges| exchanges.note_piece_taken());
-        if draining.as_mut().poll(context).is_ready() {
+        this.exchange.note_piece_taken();
+        let draining = this.draining.as_mut();
+        if draining.is_some_and(|draining| draining.as_mut().poll(context).is_ready()) {
             return Poll::Ready(None);
         }
         let frame = Pin::new(&mut this.body).poll_frame(context);
-        if let (Poll::Ready(Some(_)), Some(exchanges)) = (&frame, exchanges) {
-            exchanges.note_piece(shardcast_platform::now());
+        if let Poll::Ready(Some(_)) = &frame {
+            this.exchange.note_piece();
         }
         frame
     }
