@@ -24,6 +24,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// and scraper that could ask at once, and some for files.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
+/// When no more are left, a site's new connection takes the place of an idle one: one per shard that may be accepting, and
+/// some for files.
+const LAST_DESCRIPTORS: u64 = 8;
+
 /// Connections that are accepted before the shard's other tasks have a turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
@@ -61,7 +65,7 @@ pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
 async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service, cancel: &Cancel) {
     let (mut accepted, mut is_failing) = (0, false);
     loop {
-        match accept(listener, service, cancel).await {
+        match accept(shard, listener, service, cancel).await {
             AcceptOutcome::Accepted(stream, peer) => {
                 is_failing = false;
                 serve_as(service, shard, stream, peer);
@@ -84,15 +88,29 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service
     }
 }
 
-/// Accepts a connection, which for media needs a descriptor beyond those that are reserved.
-async fn accept(listener: &TcpListener, service: &Service, cancel: &Cancel) -> AcceptOutcome {
+/// Accepts a connection. One for media needs a descriptor beyond those that are reserved. For one to a site, when even
+/// those are nearly gone, another has to go that asks for nothing.
+async fn accept(
+    shard: &Shard,
+    listener: &TcpListener,
+    service: &Service,
+    cancel: &Cancel,
+) -> AcceptOutcome {
+    use shardcast_platform::are_descriptors_scarce;
     if cancel.is_cancelled() {
         return AcceptOutcome::Cancelled;
     }
-    let is_media = matches!(service, Service::Rtsp);
-    if is_media && shardcast_platform::are_descriptors_scarce(RESERVED_DESCRIPTORS) {
-        let error = "no descriptors are left but those for HTTP (see ulimit -n)";
-        return AcceptOutcome::Failed(std::io::Error::other(error));
+    match service {
+        Service::Rtsp if are_descriptors_scarce(RESERVED_DESCRIPTORS) => {
+            let error = "no descriptors are left but those for HTTP (see ulimit -n)";
+            return AcceptOutcome::Failed(std::io::Error::other(error));
+        }
+        Service::Http(_) if are_descriptors_scarce(LAST_DESCRIPTORS) => {
+            let why = "no descriptors are left (see ulimit -n)".into();
+            let end = SessionEnd::Protocol(RefusalReason::TooManyConnections, why);
+            shard.sessions.end_idlest_over_http(end);
+        }
+        _ => {}
     }
     listener.accept(cancel).await
 }

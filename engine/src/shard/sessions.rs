@@ -214,6 +214,13 @@ impl SessionHandle {
         self.write.set(None);
     }
 
+    /// Whether it speaks HTTP, and neither asks nor is answered.
+    fn is_idle_over_http(&self) -> bool {
+        let is_answered = |exchanges: &Exchanges| !exchanges.are_under_way();
+        let is_idle = self.exchanges.as_ref().is_some_and(is_answered);
+        is_idle && self.message_begun.get().is_none() && self.ended.get().is_none()
+    }
+
     /// The deadline that has passed.
     fn overdue(&self, now: Instant, timeouts: Timeouts) -> Option<Deadline> {
         let since = |then: Instant| now.saturating_duration_since(then);
@@ -303,6 +310,16 @@ impl Sessions {
         let all: Vec<_> = self.all.borrow().values().cloned().collect();
         for session in all.iter().filter(|session| !session.phase().is_playing()) {
             session.drain();
+        }
+    }
+
+    /// Ends the connection over HTTP that has asked for nothing for the longest time, if any waits for nothing but its next
+    /// request.
+    pub fn end_idlest_over_http(&self, reason: SessionEnd) {
+        let all = self.all.borrow();
+        let idle = all.values().filter(|session| session.is_idle_over_http());
+        if let Some(idlest) = idle.min_by_key(|session| session.last_request.get()) {
+            idlest.end(reason);
         }
     }
 
@@ -452,6 +469,34 @@ mod tests {
         exchanges.end(true);
         let overdue = session.overdue(after(begin, 1000), TIMEOUTS);
         assert_eq!(overdue, Some(Deadline::Idle));
+    }
+
+    #[test]
+    fn the_connection_over_http_that_was_silent_for_the_longest_time_makes_room() {
+        let (sessions, begin) = (Sessions::default(), Instant::now());
+        let peer = ([127, 0, 0, 1], 1).into();
+        let add = |id, session: fn(SessionId, SocketAddr, Instant) -> SessionHandle, seconds| {
+            let session = session(SessionId::new(id), peer, after(begin, seconds));
+            let session = Rc::new(session);
+            sessions.insert(session.clone());
+            session
+        };
+        let over_http = |id, peer, now| SessionHandle::over_http(id, peer, "API", now);
+        let _media = add(1, SessionHandle::new, 0);
+        let (asks, answered) = (add(2, over_http, 1), add(3, over_http, 2));
+        let (idlest, idle) = (add(4, over_http, 3), add(5, over_http, 4));
+        asks.note_message(true, begin);
+        answered.exchanges.as_ref().unwrap().begin();
+        let ended = || {
+            let all = [1, 2, 3, 4, 5].map(|id| sessions.find(SessionId::new(id)).unwrap());
+            all.map(|session| session.cancel.is_cancelled())
+        };
+        sessions.end_idlest_over_http(SessionEnd::PeerClosed);
+        assert_eq!(ended(), [false, false, false, true, false]);
+        sessions.end_idlest_over_http(SessionEnd::PeerClosed);
+        sessions.end_idlest_over_http(SessionEnd::PeerClosed);
+        assert_eq!(ended(), [false, false, false, true, true]);
+        drop((idlest, idle));
     }
 
     #[test]

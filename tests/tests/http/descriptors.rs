@@ -26,17 +26,19 @@ fn when_descriptors_run_out_the_api_answers_and_streams_go_on() {
     }
 }
 
-fn run_out(driver: &str) {
+/// A daemon with few descriptors, and its API.
+fn start(driver: &str) -> (Daemon, SocketAddr) {
     let port = free_tcp_port().unwrap();
-    let daemon = Daemon::start_limited(
-        "ulimit -n 128",
-        &format!(
-            "shards: 2\ndriver: {driver}\napi: yes\napiAddress: 127.0.0.1:{port}\n\
-             readTimeout: 60s\npaths:\n  all_others:\n"
-        ),
-    )
-    .unwrap();
-    let api = SocketAddr::from(([127, 0, 0, 1], port));
+    let configuration = format!(
+        "shards: 2\ndriver: {driver}\napi: yes\napiAddress: 127.0.0.1:{port}\n\
+         readTimeout: 60s\npaths:\n  all_others:\n"
+    );
+    let daemon = Daemon::start_limited("ulimit -n 128", &configuration);
+    (daemon.unwrap(), SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+fn run_out(driver: &str) {
+    let (daemon, api) = start(driver);
     let bystander = Bystander::begin(daemon.address());
     let mut open = Wire::open(api);
     assert_eq!(open.get("/v3/info", &[]).status, 200);
@@ -55,6 +57,34 @@ fn run_out(driver: &str) {
     let mut last = peers.pop().unwrap();
     drop(peers);
     last.request("OPTIONS", &url, &[], b"").unwrap();
+    drop((last, open));
     bystander.finish();
     daemon.stop().unwrap();
+}
+
+#[test]
+fn when_idle_connections_take_all_descriptors_the_api_takes_new_ones_for_them() {
+    let name =
+        "descriptors::when_idle_connections_take_all_descriptors_the_api_takes_new_ones_for_them";
+    if let Some(child) = Alone::start(name, "ulimit -S -n 512") {
+        return child.assert_passes();
+    }
+    for driver in ["io_uring", "epoll"] {
+        let (daemon, api) = start(driver);
+        let bystander = Bystander::begin(daemon.address());
+        let ask = || {
+            let mut wire = Wire::open(api);
+            assert_eq!(wire.get("/v3/info", &[]).status, 200);
+            wire
+        };
+        // Each is served, though none goes by itself.
+        let mut idle: Vec<Wire> = (0..PEERS).map(|_| ask()).collect();
+        assert_eq!(get(api, "/healthz").status, 200);
+        // Those that have asked last are still there.
+        let last = idle.last_mut().expect("there are some");
+        assert_eq!(last.get("/v3/info", &[]).status, 200);
+        drop(idle);
+        bystander.finish();
+        daemon.stop().unwrap();
+    }
 }

@@ -8,9 +8,14 @@
 
 mod authorisation;
 mod descriptors;
+mod frames;
+mod idle;
+mod limits;
 mod origins;
 mod proxies;
+mod slow;
 mod smuggling;
+mod streams;
 mod wire;
 
 /// The three sites on ports of the system's choice.

@@ -26,6 +26,11 @@ impl Wire {
         }
     }
 
+    /// The socket, for whoever needs no more than that it is open.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.input.into_inner()
+    }
+
     /// Sends bytes as they are. The other side may have had enough.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.input.get_mut().write_all(bytes.as_ref())

@@ -33,6 +33,11 @@
 //! | a message with two ends, or none: lengths, codings, chunks, folded lines | `smuggling`: refused, or it has one end; what is hidden in it is never answered |
 //! | a form that a foreign page sends, a name that was made to point here | `origins`: 415 or 403, and nothing has changed; a script's form is taken |
 //! | wrong passwords, many at once, a slow hash | `authorisation`: answered late, so many by address; nobody waits for a hash |
+//! | slow heads and bodies, a byte now and then | `slow`: 408 by the deadline, and nobody waits with them |
+//! | heads and targets too long; paths that lead elsewhere, `//evil/`, `<script>` | `limits`: the most is taken, one byte more is 431 or 414; 400 or 404, in the site's own words |
+//! | pages that cannot be: -1, 0, 2⁶³ | `limits`: 400 |
+//! | over HTTP/2: streams reset at once, headers without end, questions whose answers nobody reads, no window, messages that are none | `streams`: the connection ends with its reason, and nobody else waits |
+//! | 10 000 connections that keep silent | `idle`: a bounded part of memory each, others are served, descriptors come back |
 //! | `X-Forwarded-For` of a stranger, or rubbish | `proxies`: not believed, and a proxy's own address is lent to nobody |
 //!
 //! In each of these (an `Ordeal`): no panic, a bystander's stream without loss, refusals counted under their reasons and
