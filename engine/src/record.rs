@@ -202,7 +202,7 @@ pub struct SessionRecord {
     pub refused_rtcp_packets: Count,
     /// RTCP packets of the peer that were taken; a publisher's are among its packets.
     pub inbound_rtcp_packets: Count,
-    /// RTCP packets that were made for the peer alone.
+    /// RTCP packets to the peer; a reader's are among its packets.
     pub outbound_rtcp_packets: Count,
     /// Packets of a publisher that have not arrived.
     pub lost_packets: Count,

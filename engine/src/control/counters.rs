@@ -26,10 +26,12 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn of(media: &SessionRecord) -> Self {
-        let (packets, rtcp) = (media.packets.value(), media.inbound_rtcp_packets.value());
+        let inbound_rtcp = media.inbound_rtcp_packets.value();
+        let outbound_rtcp = media.outbound_rtcp_packets.value();
+        let packets = media.packets.value();
         let (inbound_packets, outbound_packets) = match media.role {
-            Role::Publisher => (packets.saturating_sub(rtcp), 0),
-            Role::Reader => (0, packets),
+            Role::Publisher => (packets.saturating_sub(inbound_rtcp), 0),
+            Role::Reader => (0, packets.saturating_sub(outbound_rtcp)),
         };
         let (refused, refused_rtcp) = (&media.refused_packets, &media.refused_rtcp_packets);
         let refused_rtcp = refused_rtcp.value();
@@ -39,13 +41,13 @@ impl Counters {
             inbound_lost: media.lost_packets.value(),
             inbound_in_error: refused.value().saturating_sub(refused_rtcp),
             inbound_jitter: Duration::from_micros(media.jitter_us.value()),
-            inbound_rtcp: rtcp,
+            inbound_rtcp,
             inbound_rtcp_in_error: refused_rtcp,
             outbound_bytes: media.outbound_bytes.value(),
             outbound_packets,
             outbound_reported_lost: media.reported_lost_packets.value(),
             outbound_discarded: media.drops.value(),
-            outbound_rtcp: media.outbound_rtcp_packets.value(),
+            outbound_rtcp,
         }
     }
 

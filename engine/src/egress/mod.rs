@@ -3,9 +3,11 @@
 
 mod cargo;
 mod reports;
+mod taken;
 mod tcp;
 mod udp;
 
 pub use cargo::Cargo;
+pub use taken::Taken;
 pub use tcp::{Fill, TcpQueue, WRITE_BYTES_MAX};
 pub use udp::{DatagramQueue, GOODBYE_AFTER, control_run, first_sequence, goodbye_runs};

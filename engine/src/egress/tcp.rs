@@ -11,6 +11,7 @@ use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
 
 use super::cargo::Cargo;
 use super::reports::report_at;
+use super::taken::Taken;
 use crate::fanout::{
     ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, LogPlace, Next,
 };
@@ -46,7 +47,7 @@ pub struct TcpQueue {
     cursor: Cursor,
     channels: ChannelMap,
     image: Image,
-    packets_taken: u64,
+    taken: Taken,
     /// What was taken last.
     cargo: Cargo,
     /// Where that has brought the reader.
@@ -75,7 +76,7 @@ impl TcpQueue {
             cursor,
             channels,
             image,
-            packets_taken: 0,
+            taken: Taken::default(),
             cargo: Cargo::default(),
             place: LogPlace::NOWHERE,
             reports_due: Some(begin),
@@ -104,12 +105,15 @@ impl TcpQueue {
                         return Fill::Ready;
                     }
                     if let Some(begin) = self.reports_due.take() {
-                        push_reports(entry, packet, &begin, &self.channels, gather);
+                        let reports = push_reports(entry, packet, &begin, &self.channels, gather);
+                        self.taken.packets += reports;
+                        self.taken.rtcp += reports;
                     }
-                    let taken_before = self.packets_taken;
+                    let taken_before = self.taken.packets;
                     let taken_to = self.take(entry, packet, gather);
-                    let packets = self.packets_taken - taken_before;
-                    self.cargo.add(self.cursor.read_time(entry), packets);
+                    let packets = self.taken.packets - taken_before;
+                    let read_at = self.cursor.read_time(entry);
+                    self.cargo.add(read_at, packets.into());
                     self.cursor.advance(entry, taken_to);
                 }
                 Next::TooSlow(reason) => return Fill::TooSlow(reason),
@@ -136,10 +140,9 @@ impl TcpQueue {
         self.place
     }
 
-    /// Packets taken so far, those of tracks that the reader did not set up included.
-    #[must_use]
-    pub fn packets_taken(&self) -> u64 {
-        self.packets_taken
+    /// What was taken since it was last asked, packets of tracks that the reader did not set up included.
+    pub fn take_taken(&mut self) -> Taken {
+        std::mem::take(&mut self.taken)
     }
 
     /// An empty write takes any batch, so that a large one cannot block for ever.
@@ -167,21 +170,24 @@ impl TcpQueue {
             }
             Image::OwnHeaders => take_with_headers(&entry.batch, packet, &self.channels, gather),
         };
-        self.packets_taken += u64::from(taken_to.unwrap_or(packets).saturating_sub(packet));
+        let to = taken_to.unwrap_or(packets);
+        self.taken.packets += to.saturating_sub(packet);
+        self.taken.rtcp += entry.batch.shared().rtcp_packets(packet..to);
         taken_to
     }
 }
 
 /// A sender report for each of the reader's tracks, before its first packet: players that learn of the clock only while they
-/// play begin anew at that moment and lose pictures (VLC).
+/// play begin anew at that moment and lose pictures (VLC). How many there were.
 fn push_reports(
     entry: &Entry,
     packet: u32,
     begin: &[TrackBase],
     channels: &ChannelMap,
     gather: &mut Gather,
-) {
+) -> u32 {
     let batch = entry.batch.shared();
+    let mut reports = 0;
     for (track, (base, place)) in begin.iter().zip(&channels.0).enumerate() {
         let report = report_at(batch, packet, track, base.ssrc);
         let wire = report.and_then(|report| wire_report(track, &report));
@@ -192,8 +198,10 @@ fn push_reports(
                 pushed.is_ok(),
                 "a first write has room for a report per track"
             );
+            reports += 1;
         }
     }
+    reports
 }
 
 fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<u32> {
@@ -319,7 +327,7 @@ mod tests {
         log.append(batch(1, 4, 100), drop);
         let mut gather = Gather::new();
         assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
-        assert_eq!((gather.bytes(), queue.packets_taken()), (800, 8));
+        assert_eq!((gather.bytes(), queue.take_taken().packets), (800, 8));
         gather.clear();
         assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Empty);
     }
@@ -398,6 +406,6 @@ mod tests {
             bytes += gather.bytes();
             gather.clear();
         }
-        assert_eq!((bytes, queue.packets_taken()), (150_000, 3000));
+        assert_eq!((bytes, queue.take_taken().packets), (150_000, 3000));
     }
 }

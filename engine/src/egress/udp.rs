@@ -13,7 +13,7 @@ use shardcast_protocol::container::rtp::SequenceNumber;
 use smallvec::SmallVec;
 
 use super::reports::first_report;
-use super::{Cargo, Fill};
+use super::{Cargo, Fill, Taken};
 use crate::fanout::{Cursor, DatagramRun, Drop, Entry, Log, LogPlace, Next, Position};
 use crate::stream::{TrackBase, compound_goodbye};
 
@@ -34,7 +34,7 @@ pub struct DatagramQueue {
     /// When that batch was read, if it says how late its datagrams leave.
     read_at: Option<Instant>,
     burst_datagrams: usize,
-    packets_taken: u64,
+    taken: Taken,
     /// Where the tracks began, until the reader was told the clock.
     reports_due: Option<Arc<[TrackBase]>>,
 }
@@ -53,7 +53,7 @@ impl DatagramQueue {
             runs: VecDeque::new(),
             read_at: None,
             burst_datagrams: BURST_DATAGRAMS_MIN,
-            packets_taken: 0,
+            taken: Taken::default(),
             reports_due: Some(begin),
         }
     }
@@ -126,7 +126,7 @@ impl DatagramQueue {
             runs: VecDeque::new(),
             read_at: None,
             burst_datagrams: BURST_DATAGRAMS_MIN,
-            packets_taken: 0,
+            taken: Taken::default(),
             reports_due: None,
         }
     }
@@ -170,10 +170,9 @@ impl DatagramQueue {
         self.cursor.poll_drop()
     }
 
-    /// Packets taken so far.
-    #[must_use]
-    pub fn packets_taken(&self) -> u64 {
-        self.packets_taken
+    /// What was taken since it was last asked.
+    pub fn take_taken(&mut self) -> Taken {
+        std::mem::take(&mut self.taken)
     }
 
     fn take(&mut self, log: &Log, number: u64, entry: &Entry, packet: u32) {
@@ -188,7 +187,10 @@ impl DatagramQueue {
         self.runs.extend(datagrams.runs_from(packet).filter(mine));
         let count: usize = self.runs.iter().map(DatagramRun::datagrams).sum();
         self.burst_datagrams = count.div_ceil(BURSTS_MAX).max(BURST_DATAGRAMS_MIN);
-        self.packets_taken += count as u64;
+        let rtcp = self.runs.iter().filter(|run| run.is_rtcp).count();
+        // A queue for all of a feed's readers is never asked.
+        self.taken.packets = self.taken.packets.saturating_add(count as u32);
+        self.taken.rtcp = self.taken.rtcp.saturating_add(rtcp as u32);
     }
 
     /// A sender report for each of the reader's tracks, before its first packet.

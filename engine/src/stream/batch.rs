@@ -87,9 +87,23 @@ pub struct Batch {
     pub read_at: Instant,
     /// The stream's clock when the batch closed.
     pub clock: StreamClock,
+    /// How many of the packets are RTCP.
+    rtcp_packets: u32,
 }
 
 impl Batch {
+    /// How many packets of this part are RTCP. Most batches have none, and cost no look.
+    #[must_use]
+    pub fn rtcp_packets(&self, part: std::ops::Range<u32>) -> u32 {
+        if self.rtcp_packets == 0 {
+            return 0;
+        }
+        let part = part.start as usize..part.end as usize;
+        let packets = self.packets.get(part).unwrap_or_default().iter();
+        let rtcp = packets.filter(|packet| packet.flags.has(PacketFlags::RTCP));
+        rtcp.count() as u32
+    }
+
     /// Length of the image.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -135,6 +149,8 @@ pub struct BatchBuilder {
     next_sequence: u64,
     /// Packets of the last batch: the next is likely of that size, so that its list is allocated once.
     packets_expected: usize,
+    /// RTCP among the open batch's packets.
+    rtcp_packets: u32,
 }
 
 impl BatchBuilder {
@@ -151,6 +167,7 @@ impl BatchBuilder {
             read_at: None,
             next_sequence: first_sequence,
             packets_expected: 16,
+            rtcp_packets: 0,
         }
     }
 
@@ -171,6 +188,7 @@ impl BatchBuilder {
             flags,
         });
         self.noted_bytes += len;
+        self.rtcp_packets += u32::from(flags.has(PacketFlags::RTCP));
     }
 
     /// Adds a start point: `packet` counts within the batch that is `batches_back` before the open one.
@@ -252,6 +270,7 @@ impl BatchBuilder {
         Some(Batch {
             sequence,
             runs: self.runs.drain(..).map(BytesMut::freeze).collect(),
+            rtcp_packets: std::mem::take(&mut self.rtcp_packets),
             packets,
             start_points: std::mem::take(&mut self.start_points),
             read_at,

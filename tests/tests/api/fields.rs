@@ -144,6 +144,12 @@ fn a_session_is_described_by_what_its_peer_has_said_and_had() {
     assert_eq!(publisher["inboundBytes"], stage.publisher.sent_bytes());
     let packets = stage.publisher.packets() + stage.publisher.units();
     assert!(publisher["inboundRTPPackets"].as_u64() >= Some(packets));
+    assert_eq!(publisher["inboundRTCPPackets"], 0);
+    for (item, tracks) in [(&reader, 2), (&udp_reader, 1)] {
+        let reports = item["outboundRTCPPackets"].as_u64();
+        assert!(reports >= Some(tracks), "a report per track: {item}");
+        assert!(item["outboundRTPPackets"].as_u64() > Some(0), "{item}");
+    }
 }
 
 #[test]

@@ -255,7 +255,11 @@ impl<S: Sink> Writer<S> {
         }
         let log = &play.subscription.log.log;
         let fill = queue.fill(&log.borrow(), gather, now);
-        play.record.packets.set(queue.packets_taken());
+        let taken = queue.take_taken();
+        play.record.packets.add(taken.packets.into());
+        if taken.rtcp > 0 {
+            play.record.outbound_rtcp_packets.add(taken.rtcp.into());
+        }
         let (shard, path) = (&play.subscription.shard, &play.subscription.entry);
         let (dropped, server) = (queue.poll_drop(), &shard.server);
         self.drops.note(dropped, now, &play.record, path, server);

@@ -162,8 +162,10 @@ impl FedReader {
         let tracks = sent.tracks.iter().zip(&told.tracks);
         let tracks = tracks.zip(self.way.is_set_up());
         for ((now, before), _) in tracks.filter(|(_, is_set_up)| *is_set_up) {
-            self.record.packets.add(now.0 - before.0);
-            self.record.outbound_bytes.add(now.1 - before.1);
+            self.record.packets.add(now.datagrams - before.datagrams);
+            let rtcp = now.rtcp_datagrams - before.rtcp_datagrams;
+            self.record.outbound_rtcp_packets.add(rtcp);
+            self.record.outbound_bytes.add(now.bytes - before.bytes);
         }
         let (sum_us, packets) = (sent.sum_us - told.sum_us, sent.packets - told.packets);
         let (last_us, max_us) = (sent.last_us, sent.max_us);
@@ -419,7 +421,10 @@ impl DatagramFeed {
         let log = self.log.log.borrow();
         let fill = queue.fill(&log, now);
         shard.note_oversized(&self.entry.name, &log);
-        reader.record.packets.set(queue.packets_taken());
+        let taken = queue.take_taken();
+        reader.record.packets.add(taken.packets.into());
+        let rtcp = &reader.record.outbound_rtcp_packets;
+        rtcp.add(taken.rtcp.into());
         let (dropped, path) = (queue.poll_drop(), &self.entry);
         let server = &shard.server;
         reader

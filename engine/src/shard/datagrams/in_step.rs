@@ -53,11 +53,19 @@ struct Place {
     datagrams: usize,
 }
 
+/// What was sent of a track.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SentOfTrack {
+    pub(super) datagrams: u64,
+    /// Those of them that were RTCP.
+    pub(super) rtcp_datagrams: u64,
+    pub(super) bytes: u64,
+}
+
 /// What was sent to each of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent {
-    /// Of each track: datagrams and bytes.
-    pub(super) tracks: SmallVec<[(u64, u64); 2]>,
+    pub(super) tracks: SmallVec<[SentOfTrack; 2]>,
     /// Datagrams whose lateness counts, and the sum of it; each as late as for the last reader who was sent it.
     pub(super) packets: u64,
     pub(super) sum_us: u64,
@@ -93,7 +101,7 @@ impl InStep {
             readers: Vec::new(),
             targets: (0..tracks).map(|_| Vec::new()).collect(),
             sent: Sent {
-                tracks: SmallVec::from_elem((0, 0), tracks),
+                tracks: SmallVec::from_elem(SentOfTrack::default(), tracks),
                 ..Sent::default()
             },
             last_told: now,
@@ -188,10 +196,11 @@ impl InStep {
         {
             targets.rotate_left(1);
         }
-        if let Some((datagrams, bytes)) = self.sent.tracks.get_mut(track) {
+        if let Some(sent) = self.sent.tracks.get_mut(track) {
             for run in burst {
-                *datagrams += run.datagrams() as u64;
-                *bytes += run.bytes.len() as u64;
+                sent.datagrams += run.datagrams() as u64;
+                sent.rtcp_datagrams += u64::from(run.is_rtcp);
+                sent.bytes += run.bytes.len() as u64;
             }
         }
     }
