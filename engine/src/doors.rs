@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use shardcast_config::{Config, HttpConfig, RtspConfig};
-use shardcast_platform::{Acceptor, BindError, BoundUdp, ListenAddress, UdpOptions};
+use shardcast_platform::{Acceptor, BindError, BoundUdp, ListenAddress, SocketFile, UdpOptions};
 use shardcast_protocol::rtsp::PortPair;
 
 use crate::control::SiteKind;
-use crate::server::{Listener, ServerError};
+use crate::server::{ListenPlace, Listener, ServerError};
 use crate::session::{PairError, PairFiles, Seats, TlsListener};
 use crate::shard::DatagramSeed;
 
@@ -56,6 +56,8 @@ pub(crate) struct Opened {
     pub(crate) sites: Vec<Vec<SiteSeed>>,
     /// The listeners among them with files of certificates.
     pub(crate) tls: Vec<TlsListener>,
+    /// To be there while the server is.
+    pub(crate) socket_files: Vec<SocketFile>,
     pub(crate) datagrams: Vec<Option<DatagramSeed>>,
     pub(crate) datagram_ports: Option<PortPair>,
 }
@@ -95,7 +97,7 @@ fn open_rtsp(config: &RtspConfig, shards: usize, opened: &mut Opened) -> Result<
         protocol: "RTSP",
         transport: "TCP",
         configured: config.address.clone(),
-        address: bound.local_addr,
+        address: ListenPlace::Ip(bound.local_addr),
         note: bound.note,
     });
     opened.acceptors = bound.acceptors.into_iter().map(Some).collect();
@@ -110,19 +112,17 @@ fn open_site(
 ) -> Result<(), ServerError> {
     let tls = config.encryption.then(|| open_tls(keys, config));
     let tls = tls.transpose()?;
-    let key = keys.address;
-    let address = address_of(key, &config.address)?;
-    let bound = shardcast_platform::bind(&address, opened.sites.len())
-        .map_err(|error| ServerError::Bind { key, error })?;
+    let door = open_door(keys.address, &config.address, opened.sites.len())?;
     opened.listeners.push(Listener {
         protocol: kind.name(),
         transport: if config.encryption { "HTTPS" } else { "HTTP" },
         configured: config.address.clone(),
-        address: bound.local_addr,
-        note: bound.note,
+        address: door.place,
+        note: door.note,
     });
+    opened.socket_files.extend(door.file);
     let seats = Seats::default();
-    for (shard, acceptor) in opened.sites.iter_mut().zip(bound.acceptors) {
+    for (shard, acceptor) in opened.sites.iter_mut().zip(door.acceptors) {
         shard.push(SiteSeed {
             kind,
             acceptor,
@@ -132,6 +132,37 @@ fn open_site(
     }
     opened.tls.extend(tls);
     Ok(())
+}
+
+/// A place to connect to, whatever its kind.
+struct OpenDoor {
+    acceptors: Vec<Acceptor>,
+    place: ListenPlace,
+    file: Option<SocketFile>,
+    note: Option<String>,
+}
+
+/// Listens on `host:port` or on `unix://path`.
+fn open_door(key: &'static str, configured: &str, shards: usize) -> Result<OpenDoor, ServerError> {
+    if let Some(path) = configured.strip_prefix("unix://") {
+        let bound = shardcast_platform::bind_unix(path.as_ref(), shards)
+            .map_err(|error| ServerError::BindUnix { key, error })?;
+        return Ok(OpenDoor {
+            acceptors: bound.acceptors,
+            place: ListenPlace::Unix(path.into()),
+            file: Some(bound.file),
+            note: None,
+        });
+    }
+    let address = address_of(key, configured)?;
+    let bound = shardcast_platform::bind(&address, shards)
+        .map_err(|error| ServerError::Bind { key, error })?;
+    Ok(OpenDoor {
+        acceptors: bound.acceptors,
+        place: ListenPlace::Ip(bound.local_addr),
+        file: None,
+        note: bound.note,
+    })
 }
 
 /// What a site's listener needs for TLS, from its two files.
@@ -181,7 +212,7 @@ fn open_datagrams(
         protocol: "RTSP",
         transport,
         configured: configured.to_owned(),
-        address,
+        address: ListenPlace::Ip(address),
         note,
     };
     let at = (&config.rtp_address, &config.rtcp_address);

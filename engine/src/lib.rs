@@ -35,7 +35,7 @@ pub use fanout::{DropReason, EndReason};
 pub use path::{PathName, PathNameError};
 pub use record::Role;
 pub use refusal::{RefusalReason, Refusals};
-pub use server::{Companion, Listener, Server, ServerError, ServerHandle};
+pub use server::{Companion, ListenPlace, Listener, Server, ServerError, ServerHandle};
 pub use session_id::SessionId;
 pub use shardcast_runtime::{Exit, Plan, ShardSnapshot};
 pub use snapshot::{PathSnapshot, SessionSnapshot, Snapshot, TrackSnapshot};

@@ -1,7 +1,9 @@
 //! The server: a configuration becomes shards with listeners. The daemon and the tests start it alike.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,7 +11,8 @@ use arc_swap::ArcSwap;
 use shardcast_config as config;
 use shardcast_config::{Config, Document};
 use shardcast_platform::{
-    Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddressError,
+    Acceptor, BindError, Cancel, DriverError, DriverRequest, ListenAddressError, SocketFile,
+    UnixBindError,
 };
 use shardcast_runtime::{
     DoorSeat, DoorSender, Exit, Hooks, Mark, Node, Options, Plan, Running, Runtime, RuntimeHandle,
@@ -38,6 +41,8 @@ pub struct Server {
     control: Arc<ControlState>,
     /// At work until the server is gone.
     _certificates: Option<Watch>,
+    /// There until the server is gone.
+    _socket_files: Vec<SocketFile>,
 }
 
 /// An address that the server listens on.
@@ -50,9 +55,39 @@ pub struct Listener {
     /// As configured.
     pub configured: String,
     /// As bound: with the port that was chosen.
-    pub address: SocketAddr,
+    pub address: ListenPlace,
     /// What was not as configured.
     pub note: Option<String>,
+}
+
+/// Where a listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenPlace {
+    /// An address of the network.
+    Ip(SocketAddr),
+    /// The file of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl ListenPlace {
+    /// Its port; a file has none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Ip(address) => address.port(),
+            Self::Unix(_) => 0,
+        }
+    }
+}
+
+/// As it is configured.
+impl fmt::Display for ListenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
 }
 
 /// Why the server did not start.
@@ -75,6 +110,14 @@ pub enum ServerError {
         key: &'static str,
         /// What is wrong.
         error: BindError,
+    },
+    /// The file of a Unix socket cannot be had.
+    #[error("{key}: {error}")]
+    BindUnix {
+        /// The configuration's key.
+        key: &'static str,
+        /// What is wrong.
+        error: UnixBindError,
     },
     /// The files for TLS cannot be used.
     #[error("{key}: {error}")]
@@ -176,7 +219,8 @@ impl Server {
             let control = Arc::new(control);
             let certificates = Watch::start(&opened.tls)
                 .map_err(|error| ServerError::Start(format!("certificates: {error}")))?;
-            made = Some((state.clone(), control.clone(), certificates));
+            let kept = (certificates, opened.socket_files);
+            made = Some((state.clone(), control.clone(), kept));
             let seats = opened
                 .acceptors
                 .into_iter()
@@ -196,7 +240,7 @@ impl Server {
         };
         let running = Runtime::start::<EngineNode, ServerError>(options, hooks, seeds)
             .map_err(server_error)?;
-        let (state, control, certificates) =
+        let (state, control, (certificates, socket_files)) =
             made.ok_or_else(|| ServerError::Start("no shard was planned".into()))?;
         control.set_runtime(running.handle());
         Ok(Self {
@@ -204,6 +248,7 @@ impl Server {
             state,
             control,
             _certificates: certificates,
+            _socket_files: socket_files,
         })
     }
 

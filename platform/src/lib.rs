@@ -68,10 +68,11 @@ pub use driver::{
     Capabilities, Driver, DriverChoice, DriverError, DriverRequest, capabilities, choose_driver,
 };
 pub use net::{
-    AcceptOutcome, Acceptor, Arrived, BindError, Bound, BoundUdp, Datagram, IdleSocket,
+    AcceptOutcome, Acceptor, Arrived, BindError, Bound, BoundUdp, BoundUnix, Datagram, IdleSocket,
     ListenAddress, ListenAddressError, MULTICAST_TTL, PolledStream, ReadHalf, Readiness, Received,
-    RecvSlab, RunHead, SendBuffer, TcpListener, TcpStream, UdpOptions, UdpSeat, UdpSocket,
-    WriteHalf, bind, bind_udp, bind_udp_pair, multicast_sender, source_towards,
+    RecvSlab, RunHead, SendBuffer, SocketFile, TcpListener, TcpStream, UdpOptions, UdpSeat,
+    UdpSocket, UnixBindError, WriteHalf, bind, bind_udp, bind_udp_pair, bind_unix,
+    multicast_sender, source_towards,
 };
 pub use process::{Signal, are_descriptors_scarce, raise_descriptor_limit, watch_signals};
 pub use task::{block_on, spawn, yield_now};

@@ -18,7 +18,7 @@ use crate::os;
 
 /// Connections that wait to be accepted, per socket. A burst of readers after a restart fits; the
 /// kernel caps it at `net.core.somaxconn` (4096 since Linux 5.4).
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Why nothing listens. The operator's to solve.
 #[derive(Debug, Error)]

@@ -2,12 +2,13 @@
 //!
 //! [`bind`] gives one [`Acceptor`] per shard, on any thread; a shard starts its own on its loop and
 //! accepts [`TcpStream`]s. Bytes go in and out of those through owned buffers. [`bind_udp`] gives one
-//! [`UdpSeat`] per shard in the same way.
+//! [`UdpSeat`] per shard in the same way, and [`bind_unix`] acceptors of a Unix socket.
 
 mod address;
 mod listener;
 mod stream;
 mod udp;
+mod unix;
 
 /// Opening listening sockets; backends build their acceptors from it.
 pub(crate) mod listen;
@@ -23,3 +24,4 @@ pub use udp::{
     BoundUdp, Datagram, MULTICAST_TTL, Readiness, Received, RecvSlab, RunHead, UdpOptions, UdpSeat,
     UdpSocket, bind_udp, bind_udp_pair, multicast_sender, source_towards,
 };
+pub use unix::{BoundUnix, SocketFile, UnixBindError, bind_unix};

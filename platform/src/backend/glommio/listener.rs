@@ -8,7 +8,7 @@ use socket2::SockRef;
 
 use super::event_loop::yield_now;
 use super::readiness::Readiness;
-use super::stream::{ReadHalf, WriteHalf, adopt};
+use super::stream::{ReadHalf, WriteHalf, register};
 use crate::backend::accepting;
 use crate::burst::Burst;
 use crate::cancel::Cancel;
@@ -45,9 +45,8 @@ impl Listener {
 
     fn accept_now(&self) -> io::Result<(ReadHalf, WriteHalf, SocketAddr)> {
         let (socket, peer) = SockRef::from(&self.listener).accept4(libc::SOCK_CLOEXEC)?;
-        let no_ip = || io::Error::other("the peer has no IP address");
-        let peer = peer.as_socket().ok_or_else(no_ip)?;
-        let (read, write) = adopt(socket.into())?;
+        let (peer, is_tcp) = accepting::peer_of(&peer)?;
+        let (read, write) = register(socket.into(), is_tcp)?;
         Ok((read, write, peer))
     }
 }

@@ -71,7 +71,17 @@ pub(crate) fn release(
 }
 
 pub(crate) fn adopt(stream: std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
-    stream.set_nodelay(true)?;
+    register(stream, true)
+}
+
+/// As [`adopt`], for a socket of either kind.
+pub(super) fn register(
+    stream: std::net::TcpStream,
+    is_tcp: bool,
+) -> io::Result<(ReadHalf, WriteHalf)> {
+    if is_tcp {
+        stream.set_nodelay(true)?;
+    }
     // SAFETY: the descriptor is open and nobody else's.
     Ok(halves(unsafe {
         TcpStream::from_raw_fd(stream.into_raw_fd())

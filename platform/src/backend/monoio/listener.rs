@@ -53,9 +53,8 @@ impl Listener {
 
     fn accept_now(&self) -> io::Result<(ReadHalf, WriteHalf, SocketAddr)> {
         let (socket, peer) = self.with_system(accept_in_mode)?;
-        let no_ip = || io::Error::other("the peer has no IP address");
-        let peer = peer.as_socket().ok_or_else(no_ip)?;
-        let (read, write) = register(socket.into())?;
+        let (peer, is_tcp) = accepting::peer_of(&peer)?;
+        let (read, write) = register(socket.into(), is_tcp)?;
         Ok((read, write, peer))
     }
 

@@ -80,12 +80,17 @@ pub(crate) fn release(
 
 pub(crate) fn adopt(stream: std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
     stream.set_nonblocking(!wants_blocking_sockets())?;
-    register(stream)
+    register(stream, true)
 }
 
 /// As [`adopt`], for a socket that is in the driver's mode already.
-pub(super) fn register(stream: std::net::TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
-    stream.set_nodelay(true)?;
+pub(super) fn register(
+    stream: std::net::TcpStream,
+    is_tcp: bool,
+) -> io::Result<(ReadHalf, WriteHalf)> {
+    if is_tcp {
+        stream.set_nodelay(true)?;
+    }
     Ok(halves(monoio::net::TcpStream::from_std(stream)?))
 }
 
