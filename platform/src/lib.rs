@@ -37,6 +37,7 @@ mod doorbell;
 mod driver;
 mod net;
 mod process;
+mod profile;
 mod task;
 mod time;
 #[cfg(unix)]
@@ -75,6 +76,7 @@ pub use net::{
     multicast_sender, source_towards,
 };
 pub use process::{Signal, are_descriptors_scarce, raise_descriptor_limit, watch_signals};
+pub use profile::{CodePlace, CpuSampler, CpuSamples, SamplerError, code_places};
 pub use task::{block_on, spawn, yield_now};
 pub use time::{now, sleep, sleep_until};
 pub use usage::{ProcessUsage, open_descriptors, thread_busy_time, thread_cpu_time, usage_of};

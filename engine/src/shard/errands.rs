@@ -53,6 +53,15 @@ impl Shard {
         self: &Rc<Self>,
         hand_over: impl FnOnce(Reply) -> bool,
     ) -> Option<T> {
+        self.ask_outside_for(ANSWER_WITHIN, hand_over).await
+    }
+
+    /// As [`Self::ask_outside`], with a patience of its own.
+    pub async fn ask_outside_for<T: Send + 'static>(
+        self: &Rc<Self>,
+        patience: Duration,
+        hand_over: impl FnOnce(Reply) -> bool,
+    ) -> Option<T> {
         let (sender, receiver) = oneshot();
         let id = self.open_questions.open(sender);
         let reply = Reply {
@@ -64,7 +73,7 @@ impl Shard {
         if !hand_over(reply) {
             return None;
         }
-        match race(receiver, shardcast_platform::sleep(ANSWER_WITHIN)).await {
+        match race(receiver, shardcast_platform::sleep(patience)).await {
             Either::First(Ok(answer)) => answer.downcast().ok().map(|answer| *answer),
             _ => None,
         }
