@@ -59,11 +59,11 @@ pub struct SessionAbout {
     /// The path.
     pub path: PathName,
     /// The query behind it, as it was sent.
-    pub query: String,
+    pub query: Box<str>,
     /// Who it is, as far as it had to say that.
-    pub user: String,
+    pub user: Box<str>,
     /// The program.
-    pub user_agent: String,
+    pub user_agent: Box<str>,
 }
 
 impl ConnectionRecord {
@@ -135,14 +135,9 @@ impl ConnectionRecord {
         if session.is_some() {
             return;
         }
-        let mut about = about();
-        for text in [&mut about.query, &mut about.user, &mut about.user_agent] {
-            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-            text.shrink_to_fit();
-        }
         *session = Some(Box::new(RtspSession {
             created: SystemTime::now(),
-            about,
+            about: about(),
             transport: None,
             media: None,
         }));
@@ -183,6 +178,23 @@ impl ConnectionRecord {
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<RtspSession>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionAbout {
+    /// As the peer has said; of long texts the beginning.
+    #[must_use]
+    pub fn new(path: PathName, query: &str, user: &str, user_agent: &str) -> Self {
+        let kept = |text: &str| {
+            let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+            text.get(..end).unwrap_or_default().into()
+        };
+        Self {
+            path,
+            query: kept(query),
+            user: kept(user),
+            user_agent: kept(user_agent),
+        }
     }
 }
 
@@ -272,12 +284,9 @@ mod tests {
     }
 
     fn about() -> SessionAbout {
-        SessionAbout {
-            path: PathName::new("cam").unwrap(),
-            query: "ä".repeat(TEXT_BYTES_MAX),
-            user: String::new(),
-            user_agent: "x".repeat(TEXT_BYTES_MAX),
-        }
+        let path = PathName::new("cam").unwrap();
+        let (query, program) = ("ä".repeat(TEXT_BYTES_MAX), "x".repeat(TEXT_BYTES_MAX));
+        SessionAbout::new(path, &query, "", &program)
     }
 
     fn media(inbound_bytes: u64) -> Arc<SessionRecord> {

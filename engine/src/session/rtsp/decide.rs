@@ -191,11 +191,9 @@ impl<T: Transport> Connection<T> {
     /// There is a session from now on, about this path.
     fn begin_session(&mut self, path: &PathName, query: &str) {
         let identity = &mut self.identity;
-        self.seat.begin_session(|| SessionAbout {
-            path: path.clone(),
-            query: query.to_owned(),
-            user: identity.user().to_owned(),
-            user_agent: identity.take_user_agent(),
+        self.seat.begin_session(|| {
+            let program = identity.take_user_agent();
+            SessionAbout::new(path.clone(), query, identity.user(), &program)
         });
     }
 
