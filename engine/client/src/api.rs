@@ -17,7 +17,7 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const ITEMS_PER_PAGE: usize = 1000;
 
 /// Pages that are asked for: a million items, more than a server has.
-const PAGES_MAX: usize = 1000;
+const PAGES_MAX: u64 = 1000;
 
 /// What stays as it is in a path's segments (RFC 3986, section 2.3), and the slash, which names have between their parts.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC
@@ -75,23 +75,25 @@ impl Api {
         }
     }
 
-    /// All items of a list, as one page.
+    /// All items of a list, as one page, with what the first one says beside them.
     pub(crate) fn list(&self, target: &str) -> Result<Value, ClientError> {
-        let mut items = Vec::new();
-        for page in 0..PAGES_MAX {
-            let paged = format!("{target}?page={page}&itemsPerPage={ITEMS_PER_PAGE}");
-            let mut answer = self.get(&paged)?;
-            let pages = answer["pageCount"].as_u64();
-            let pages = pages.ok_or_else(|| self.unexpected("a list has no pageCount"))?;
-            if let Value::Array(more) = answer["items"].take() {
-                items.extend(more);
-            }
-            if page as u64 + 1 >= pages {
-                break;
-            }
+        let mut whole = self.page(target, 0)?;
+        let pages = whole["pageCount"].as_u64();
+        let pages = pages.ok_or_else(|| self.unexpected("a list has no pageCount"))?;
+        let mut items = take_items(&mut whole);
+        for page in 1..pages.min(PAGES_MAX) {
+            items.extend(take_items(&mut self.page(target, page)?));
         }
-        let count = items.len();
-        Ok(json!({ "itemCount": count, "pageCount": count.min(1), "items": items }))
+        whole["itemCount"] = json!(items.len());
+        whole["pageCount"] = json!(items.len().min(1));
+        whole["items"] = Value::Array(items);
+        Ok(whole)
+    }
+
+    fn page(&self, target: &str, page: u64) -> Result<Value, ClientError> {
+        self.get(&format!(
+            "{target}?page={page}&itemsPerPage={ITEMS_PER_PAGE}"
+        ))
     }
 
     fn send(
@@ -156,6 +158,13 @@ impl Api {
 /// `name` as a part of a target.
 pub(crate) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, NAME).to_string()
+}
+
+fn take_items(list: &mut Value) -> Vec<Value> {
+    match list["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
 }
 
 fn refused(response: &Response<Body>, answer: Option<Value>) -> ClientError {

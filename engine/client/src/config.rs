@@ -32,8 +32,10 @@ enum ConfigCommand {
     Add(AddOptions),
     /// Delete a path
     Delete(DeleteOptions),
-    /// Show what was changed since the configuration's file was read
+    /// Show in what the configuration differs from its file
     Changes(ChangesOptions),
+    /// Go back to what the configuration's file says
+    Revert(RevertOptions),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -134,6 +136,12 @@ struct ChangesOptions {
     json: bool,
 }
 
+#[derive(Args, Clone, Debug)]
+struct RevertOptions {
+    #[command(flatten)]
+    connect: Connect,
+}
+
 pub(crate) fn run(options: &ConfigOptions, out: &mut dyn Write) -> Result<(), ClientError> {
     match &options.command {
         ConfigCommand::Get(options) => get(options, out),
@@ -156,8 +164,17 @@ pub(crate) fn run(options: &ConfigOptions, out: &mut dyn Write) -> Result<(), Cl
             api.ask(Method::DELETE, &target, None).map(drop)
         }
         ConfigCommand::Changes(options) => {
-            let changes = Api::new(&options.connect)?.get("/v3/config/changes")?;
-            show(&changes, options.json, out)
+            let list = Api::new(&options.connect)?.list("/v3/config/changes")?;
+            match options.json {
+                true => write_json(&list, out)?,
+                false => changes(&list).write(out)?,
+            }
+            Ok(())
+        }
+        ConfigCommand::Revert(options) => {
+            let api = Api::new(&options.connect)?;
+            api.ask(Method::DELETE, "/v3/config/changes", None)
+                .map(drop)
         }
     }
 }
@@ -199,6 +216,24 @@ fn names(list: &Value, json: bool, out: &mut dyn Write) -> Result<(), ClientErro
         writeln!(out, "{}", text(&path["name"]))?;
     }
     Ok(())
+}
+
+fn changes(list: &Value) -> Table {
+    let mut table = Table::new(["KEY", "FILE", "NOW", "KEPT", "AFTER RESTART"]);
+    for change in list["items"].as_array().into_iter().flatten() {
+        let yes = |key: &str| match change[key] == true {
+            true => "yes".to_owned(),
+            false => String::new(),
+        };
+        table.add([
+            text(&change["key"]),
+            text(&change["file"]),
+            text(&change["now"]),
+            yes("persisted"),
+            yes("restart"),
+        ]);
+    }
+    table
 }
 
 fn add(options: &AddOptions) -> Result<(), ClientError> {

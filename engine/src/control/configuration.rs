@@ -4,6 +4,7 @@
 //! shards look (`ServerState::config`), and paths that are nobody's any more are withdrawn from their owners. Whatever is
 //! wrong changes nothing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use shardcast_config::{Changed, Config, Document};
@@ -19,6 +20,8 @@ pub type ConfigHook = Box<dyn Fn(&Config) + Send + Sync>;
 pub struct Configuration {
     document: Mutex<Document>,
     hook: OnceLock<ConfigHook>,
+    /// The files were read again, and are wrong.
+    is_file_wrong: AtomicBool,
 }
 
 impl std::fmt::Debug for Configuration {
@@ -34,6 +37,7 @@ impl Configuration {
         Self {
             document: Mutex::new(document),
             hook: OnceLock::new(),
+            is_file_wrong: AtomicBool::new(false),
         }
     }
 
@@ -73,10 +77,18 @@ impl Configuration {
     /// Reads the files again.
     pub fn reload(&self, server: &ServerState) {
         let reloaded = self.change(server, ReloadedBy::Signal, Document::reload);
+        self.is_file_wrong
+            .store(reloaded.is_err(), Ordering::Relaxed);
         if let Err(error) = reloaded {
             let error = error.to_string();
             server.events.publish(&Event::ReloadFailed { error });
         }
+    }
+
+    /// Whether the files were wrong when they were read again last: then the server would not start with them.
+    #[must_use]
+    pub fn is_file_wrong(&self) -> bool {
+        self.is_file_wrong.load(Ordering::Relaxed)
     }
 
     fn put_in_force(&self, server: &ServerState, config: &Arc<Config>) {

@@ -42,6 +42,7 @@ fn readyz(state: &ControlState, _: &Request) -> Answer {
     answer(&[
         ("shards", shards(state)),
         ("listeners", listeners(state)),
+        ("configuration", configuration(state)),
         ("shutdown", shutdown(state)),
         ("descriptors", descriptors()),
         ("paths", paths(state)),
@@ -91,6 +92,14 @@ fn listeners(state: &ControlState) -> Check {
     match state.listeners.is_empty() {
         false => Ok(()),
         true => Err("none".into()),
+    }
+}
+
+/// The server goes on with what it has; but it would not start again.
+fn configuration(state: &ControlState) -> Check {
+    match state.configuration.is_file_wrong() {
+        false => Ok(()),
+        true => Err("the files were read again and are wrong".into()),
     }
 }
 

@@ -30,6 +30,13 @@ impl Served {
         Self { daemon, port }
     }
 
+    /// With an API where the configuration says.
+    pub(crate) fn start_at(configuration: &str) -> Self {
+        let daemon = Daemon::start(&format!("api: yes\n{configuration}"));
+        let daemon = daemon.unwrap_or_else(|error| panic!("{error}"));
+        Self { daemon, port: 0 }
+    }
+
     /// Ends it, and starts another one in its place as soon as that is free.
     pub(crate) fn restart(self, configuration: &str) -> Self {
         let port = self.port;

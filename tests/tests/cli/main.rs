@@ -3,6 +3,7 @@
 //! Not caught here: how the tables look where the API says more than is asked for; HTTPS, which is the listener's.
 
 mod client;
+mod config;
 mod events;
 
 use serde_json::Value;
@@ -154,4 +155,22 @@ fn the_exit_status_says_what_went_wrong() {
     served
         .run(&["paths", "--api", &nowhere])
         .failed(4, &nowhere);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_is_found_behind_a_unix_socket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let api = format!("unix://{}", folder.path().join("api.sock").display());
+    let served = Served::start_at(&format!("apiAddress: {api}\n{OPEN}"));
+    let _publisher = Publisher::start(served.rtsp(), "cam").expect("it publishes");
+    let all = served.run(&["paths", "--json", "--api", &api]).json();
+    assert_eq!(all["itemCount"], 1);
+    let kinds = ["events", "--api", &api, "--since", "begin", "--count", "2"];
+    assert!(served.run(&kinds).done().contains(" cam "));
+    served
+        .run(&["paths", "nowhere", "--api", &api])
+        .failed(3, "path not found");
+    let gone = format!("{api}.gone");
+    served.run(&["paths", "--api", &gone]).failed(4, &gone);
 }
