@@ -29,5 +29,6 @@
 
 pub mod codec;
 pub mod container;
+pub mod http;
 pub mod rtsp;
 pub mod sdp;

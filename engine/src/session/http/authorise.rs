@@ -8,17 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 use shardcast_config::Config;
-use shardcast_protocol::rtsp::auth::Credentials;
+use shardcast_protocol::http::credentials::{credentials, login};
 use subtle::ConstantTimeEq as _;
 
 use super::refused::Refused;
 use crate::admit::{Action, AdmitRequest, Decision, Offered};
 use crate::shard::{SessionHandle, Shard};
-
-/// A token of `user:pass`, as MediaMTX takes it for those who can send no other.
-const BEARER: &str = "Bearer ";
 
 /// What a connection has proven last.
 #[derive(Default)]
@@ -97,28 +94,6 @@ impl Proven {
     }
 }
 
-/// Two of them are none: nobody could say which one a proxy has looked at.
-fn credentials(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
-/// Name and password, when there are any: `Basic`, or `Bearer user:pass`. What cannot be read is nothing.
-pub(super) fn login(headers: &HeaderMap) -> Option<(String, String)> {
-    let value = credentials(headers)?.to_str().ok()?;
-    let (user, pass) = match value.strip_prefix(BEARER) {
-        Some(token) => {
-            let (user, pass) = token.split_once(':')?;
-            (user.to_owned(), pass.to_owned())
-        }
-        None => match Credentials::parse(value) {
-            Ok(Credentials::Basic { user, pass }) => (user, pass),
-            _ => return None,
-        },
-    };
-    (!user.is_empty() || !pass.is_empty()).then_some((user, pass))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,41 +102,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         for value in values {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-            headers.append(header::AUTHORIZATION, value);
+            headers.append(http::header::AUTHORIZATION, value);
         }
         headers
-    }
-
-    #[test]
-    fn a_name_and_a_password_come_in_two_forms() {
-        for (value, user, pass) in [
-            ("Basic dXNlcjpwYXNz", "user", "pass"),
-            ("basic dXNlcjpwOmE6c3M=", "user", "p:a:ss"),
-            ("Bearer user:pass", "user", "pass"),
-            ("Bearer user:p:a:ss", "user", "p:a:ss"),
-            ("Bearer user:", "user", ""),
-        ] {
-            let due = Some((user.to_owned(), pass.to_owned()));
-            assert_eq!(login(&headers(&[value])), due, "{value}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_nothing() {
-        for values in [
-            &[][..],
-            &[""],
-            &["Basic"],
-            &["Basic Og=="],
-            &["Basic !"],
-            &["Bearer :"],
-            &["Bearer eyJhbGciOiJIUzI1NiJ9.e30.x"],
-            &["Digest username=\"user\""],
-            &["Basic dXNlcjpwYXNz\u{e9}"],
-            &["Basic dXNlcjpwYXNz", "Bearer user:pass"],
-        ] {
-            assert_eq!(login(&headers(values)), None, "{values:?}");
-        }
     }
 
     #[test]

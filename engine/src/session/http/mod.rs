@@ -6,16 +6,13 @@
 mod authorise;
 mod body;
 mod connection;
-mod cors;
 mod executor;
 mod first;
 mod io;
-mod proxies;
 mod refused;
 mod request;
 mod response;
 mod seats;
-mod target;
 
 use std::fmt::Display;
 use std::sync::Arc;

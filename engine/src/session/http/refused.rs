@@ -1,6 +1,9 @@
 //! What is answered instead of what was asked for, and under which reason it is counted.
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use shardcast_protocol::http::origins::{Foreign, allow_methods};
+use shardcast_protocol::http::target::TargetError;
 
 use crate::control::{Answer, Site, error};
 use crate::refusal::RefusalReason;
@@ -30,10 +33,8 @@ pub(super) enum Refused {
     TooManyFailures,
     /// Its password could not be looked at in time.
     HashOverdue,
-    /// A page of another origin has sent it, which is not allowed to.
-    ForeignPage,
-    /// Such a page has sent a body in a form for which its browser has not asked.
-    ForeignForm,
+    /// A page of another origin has sent it.
+    Foreign(Foreign),
 }
 
 /// How browsers and scripts of MediaMTX's users know what they are asked for. It goes with a failure too (RFC 9110, section
@@ -42,6 +43,21 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"mediamtx\
 
 /// When an address that has failed too often may ask again: as many seconds as its attempts wait.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+impl From<TargetError> for Refused {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::TooLong => Self::UriTooLong,
+            TargetError::Bad(what) => Self::BadRequest(what),
+        }
+    }
+}
+
+impl From<Foreign> for Refused {
+    fn from(foreign: Foreign) -> Self {
+        Self::Foreign(foreign)
+    }
+}
 
 impl Refused {
     pub(super) fn status(&self) -> StatusCode {
@@ -55,8 +71,8 @@ impl Refused {
             Self::Busy | Self::HashOverdue => StatusCode::SERVICE_UNAVAILABLE,
             Self::CredentialsMissing | Self::AuthenticationFailed => StatusCode::UNAUTHORIZED,
             Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
-            Self::ForeignPage => StatusCode::FORBIDDEN,
-            Self::ForeignForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Foreign(Foreign::Page) => StatusCode::FORBIDDEN,
+            Self::Foreign(Foreign::Form) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 
@@ -74,8 +90,8 @@ impl Refused {
             Self::CredentialsMissing => RefusalReason::Unauthorized,
             Self::AuthenticationFailed => RefusalReason::AuthenticationFailed,
             Self::TooManyFailures => RefusalReason::TooManyFailures,
-            Self::ForeignPage => RefusalReason::Forbidden,
-            Self::ForeignForm => RefusalReason::UnsupportedMediaType,
+            Self::Foreign(Foreign::Page) => RefusalReason::Forbidden,
+            Self::Foreign(Foreign::Form) => RefusalReason::UnsupportedMediaType,
         }
     }
 
@@ -96,10 +112,7 @@ impl Refused {
             Self::CredentialsMissing | Self::AuthenticationFailed => "authentication error",
             Self::TooManyFailures => "too many attempts of this address have failed",
             Self::HashOverdue => "too many passwords wait to be looked at",
-            Self::ForeignPage => "pages of this origin are not allowed",
-            Self::ForeignForm => {
-                "pages of other origins have to send 'Content-Type: application/json'"
-            }
+            Self::Foreign(why) => &why.to_string(),
             _ => status.canonical_reason().unwrap_or_default(),
         };
         let mut answer = match self {
@@ -150,4 +163,40 @@ pub(super) fn raw(answer: &Answer) -> Vec<u8> {
         "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), answer.body()].concat()
+}
+
+/// The answer to OPTIONS of a route with these methods: what there is, and to a browser that asks for one of its pages, what
+/// such a page may do.
+pub(super) fn answer_options(asked: &HeaderMap, methods: &[Method]) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let Ok(methods) = HeaderValue::from_str(&allowed(methods)) else {
+        return answer;
+    };
+    let headers = answer.headers_mut();
+    if asked.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        allow_methods(methods, headers);
+    } else {
+        headers.insert(header::ALLOW, methods);
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_that_asks_is_told_and_a_plain_question_has_a_plain_answer() {
+        let (mut asked, methods) = (HeaderMap::new(), [Method::GET, Method::PATCH]);
+        let answer = answer_options(&asked, &methods);
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers()[header::ALLOW], "OPTIONS, GET, HEAD, PATCH");
+        let asks = HeaderValue::from_static("PATCH");
+        asked.insert(header::ACCESS_CONTROL_REQUEST_METHOD, asks);
+        let answer = answer_options(&asked, &methods);
+        let told = &answer.headers()[header::ACCESS_CONTROL_ALLOW_METHODS];
+        assert_eq!(told, "OPTIONS, GET, HEAD, PATCH");
+        assert!(!answer.headers().contains_key(header::ALLOW));
+    }
 }

@@ -8,12 +8,13 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Version, header};
 use hyper::body::Incoming;
 use shardcast_config::HttpConfig;
+use shardcast_protocol::http::origins::{self, Sent};
+use shardcast_protocol::http::proxies::Asker;
+use shardcast_protocol::http::target::{self, TargetError};
 
 use super::authorise::{Proven, authorise};
-use super::cors::{self, Sent};
-use super::proxies::Asker;
-use super::refused::Refused;
-use super::{HttpService, body, target};
+use super::refused::{Refused, answer_options};
+use super::{HttpService, body};
 use crate::control::{Answer, Body, Found, Handler, Request, Response};
 use crate::shard::{SessionHandle, Shard};
 
@@ -82,7 +83,7 @@ impl Connected {
             answer.map(Body::Whole)
         });
         let headers = response.headers_mut();
-        cors::allow(&config.allow_origins, &asked, headers);
+        origins::allow(&config.allow_origins, &asked, headers);
         headers.insert(header::SERVER, SERVER);
         if is_last && version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -100,18 +101,25 @@ impl Connected {
         config: &HttpConfig,
     ) -> Result<Response, Instead> {
         if head.method == Method::OPTIONS && head.uri.path() == "*" {
-            return Err(cors::answer_options(&head, &[]).into());
+            return Err(answer_options(&head.headers, &[]).into());
         }
-        target::check(&head)?;
+        target::check(&head).map_err(Refused::from)?;
         let site = self.service.site.clone();
         let found = site.find(head.uri.path());
         let methods = found.as_ref().map(Found::methods).unwrap_or_default();
         if head.method == Method::OPTIONS && found.is_some() {
-            return Err(cors::answer_options(&head, &methods).into());
+            return Err(answer_options(&head.headers, &methods).into());
         }
         let peer = (self.session.peer, config.encryption);
-        let asker = Asker::of(peer, &head.headers, &config.trusted_proxies);
-        cors::refuse_foreign(Sent::of(&head, asker), &config.allow_origins)?;
+        let is_trusted = |ip| {
+            config
+                .trusted_proxies
+                .iter()
+                .any(|network| network.contains(ip))
+        };
+        let asker = Asker::of(peer, &head.headers, &is_trusted);
+        let sent = Sent::of(&head, asker.is_secure);
+        origins::refuse_foreign(sent, &config.allow_origins).map_err(Refused::from)?;
         if !found.as_ref().is_some_and(|found| found.route.is_open) {
             let (session, action) = (&self.session, site.kind.action());
             authorise(
@@ -143,7 +151,9 @@ impl Connected {
             let value = target::decode(value)?;
             Ok((name.clone(), value))
         });
-        let captures = decoded.collect::<Result<_, Refused>>()?;
+        let captures = decoded
+            .collect::<Result<_, TargetError>>()
+            .map_err(Refused::from)?;
         let deadline = shardcast_platform::now() + self.shard.server.config.load().read_timeout;
         let bytes_max = found.route.body_bytes_max;
         let body = body::read_whole(&head.headers, body, bytes_max, deadline).await?;

@@ -13,11 +13,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, StatusCode, Uri, Version};
-
-use super::proxies::Asker;
-use super::refused::{Refused, allowed};
-use crate::control::Answer;
+use http::{Method, Uri, Version};
 
 /// Every origin.
 const ANY: &str = "*";
@@ -39,29 +35,15 @@ const SIMPLE_TYPES: [&str; 3] = [
     "text/plain",
 ];
 
-/// The answer to OPTIONS of a route with these methods: what there is, and to a browser that asks for one of its pages,
-/// what such a page may do.
-pub(super) fn answer_options(head: &Parts, methods: &[Method]) -> Answer {
-    let mut answer = Answer::default();
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    let Ok(methods) = HeaderValue::from_str(&allowed(methods)) else {
-        return answer;
-    };
-    let headers = answer.headers_mut();
-    if head
-        .headers
-        .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-    {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
-    } else {
-        headers.insert(header::ALLOW, methods);
-    }
-    answer
+/// Says in `response`, to a browser that has asked, what its page may do where there are these
+/// methods.
+pub fn allow_methods(methods: HeaderValue, response: &mut HeaderMap) {
+    response.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
 }
 
 /// Says in `response` whether the page that has sent `request` may read it.
-pub(super) fn allow(allowed: &[String], request: &HeaderMap, response: &mut HeaderMap) {
+pub fn allow(allowed: &[String], request: &HeaderMap, response: &mut HeaderMap) {
     let is_any_allowed = allowed.iter().any(|entry| entry == ANY);
     if allowed.iter().any(|entry| entry != ANY) {
         response.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -79,24 +61,35 @@ pub(super) fn allow(allowed: &[String], request: &HeaderMap, response: &mut Head
 
 /// A request without its body, as far as it matters who has sent it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sent<'a> {
+pub struct Sent<'a> {
     /// Its method.
-    pub(super) method: &'a Method,
+    pub method: &'a Method,
     /// Its target.
-    pub(super) uri: &'a Uri,
+    pub uri: &'a Uri,
     /// Its headers.
-    pub(super) headers: &'a HeaderMap,
+    pub headers: &'a HeaderMap,
     /// Whether it came encrypted.
-    pub(super) is_secure: bool,
+    pub is_secure: bool,
     /// Whether a body follows.
-    pub(super) has_body: bool,
+    pub has_body: bool,
+}
+
+/// Why a request of another origin's page is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// No page of its origin may.
+    #[error("pages of this origin are not allowed")]
+    Page,
+    /// It has sent a body in a form for which its browser has not asked.
+    #[error("pages of other origins have to send 'Content-Type: application/json'")]
+    Form,
 }
 
 /// Refuses what a page that is not ours may not ask for.
 ///
 /// # Errors
-/// The refusal.
-pub(super) fn refuse_foreign(sent: Sent<'_>, allowed: &[String]) -> Result<(), Refused> {
+/// Why not.
+pub fn refuse_foreign(sent: Sent<'_>, allowed: &[String]) -> Result<(), Foreign> {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(sent.method) || !sent.is_foreign() {
         return Ok(());
     }
@@ -107,23 +100,23 @@ pub(super) fn refuse_foreign(sent: Sent<'_>, allowed: &[String]) -> Result<(), R
         return Ok(());
     }
     if !allowed.iter().any(|entry| entry == ANY) {
-        return Err(Refused::ForeignPage);
+        return Err(Foreign::Page);
     }
     if sent.has_body && sent.is_simple() {
-        return Err(Refused::ForeignForm);
+        return Err(Foreign::Form);
     }
     Ok(())
 }
 
 impl<'a> Sent<'a> {
-    /// A request that has come with this head.
+    /// A request that has come with this head, encrypted or not where it set out.
     #[must_use]
-    pub(super) fn of(head: &'a Parts, asker: Asker) -> Self {
+    pub fn of(head: &'a Parts, is_secure: bool) -> Self {
         Self {
             method: &head.method,
             uri: &head.uri,
             headers: &head.headers,
-            is_secure: asker.is_secure,
+            is_secure,
             has_body: has_body(head),
         }
     }
@@ -295,7 +288,11 @@ mod tests {
 
     fn status(sent: Sent<'_>, allowed: &[&str]) -> u16 {
         let refused = refuse_foreign(sent, &listed(allowed));
-        refused.map_or_else(|refused| refused.status().as_u16(), |()| 200)
+        match refused {
+            Ok(()) => 200,
+            Err(Foreign::Page) => 403,
+            Err(Foreign::Form) => 415,
+        }
     }
 
     fn post(allowed: &[&str], lines: &[(&'static str, &str)]) -> u16 {
@@ -381,24 +378,6 @@ mod tests {
             allow(&listed(entries), &HeaderMap::new(), &mut response);
             assert_eq!(response.contains_key(header::VARY), is_varying);
         }
-    }
-
-    #[test]
-    fn a_browser_that_asks_is_told_and_a_plain_question_has_a_plain_answer() {
-        let request = http::Request::options("/v3").body(());
-        let (mut head, ()) = request.unwrap().into_parts();
-        let methods = [Method::GET, Method::PATCH];
-        let answer = answer_options(&head, &methods);
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-        assert_eq!(answer.headers()[header::ALLOW], "OPTIONS, GET, HEAD, PATCH");
-        let asks = HeaderValue::from_static("PATCH");
-        head.headers
-            .insert(header::ACCESS_CONTROL_REQUEST_METHOD, asks);
-        let answer = answer_options(&head, &methods);
-        let told = &answer.headers()[header::ACCESS_CONTROL_ALLOW_METHODS];
-        assert_eq!(told, "OPTIONS, GET, HEAD, PATCH");
-        let told = &answer.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS];
-        assert_eq!(told, HEADERS);
     }
 
     #[test]

@@ -4,29 +4,38 @@ use http::request::Parts;
 use http::{Version, header};
 use percent_encoding::percent_decode_str;
 
-use super::refused::Refused;
-
 /// The longest target. RFC 9110, section 4.1, wants at least 8000 bytes.
-pub(super) const URI_BYTES_MAX: usize = 8 << 10;
+pub const URI_BYTES_MAX: usize = 8 << 10;
+
+/// What is wrong with a target. The peer is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It has more than [`URI_BYTES_MAX`].
+    #[error("the target is too long")]
+    TooLong,
+    /// It makes no sense, for this reason.
+    #[error("{0}")]
+    Bad(&'static str),
+}
 
 /// Refuses what names no place on any site, or what two readers could understand in two ways.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check(head: &Parts) -> Result<(), Refused> {
+pub fn check(head: &Parts) -> Result<(), TargetError> {
     let path = head.uri.path();
     let length = head
         .uri
         .path_and_query()
         .map_or(0, |both| both.as_str().len());
     if length > URI_BYTES_MAX {
-        return Err(Refused::UriTooLong);
+        return Err(TargetError::TooLong);
     }
     if !has_one_host(head) {
-        return Err(Refused::BadRequest("exactly one Host is needed"));
+        return Err(TargetError::Bad("exactly one Host is needed"));
     }
     if !path.starts_with('/') {
-        return Err(Refused::BadRequest("the target is no path"));
+        return Err(TargetError::Bad("the target is no path"));
     }
     decode(path).map(|_| ())
 }
@@ -35,8 +44,8 @@ pub(super) fn check(head: &Parts) -> Result<(), Refused> {
 ///
 /// # Errors
 /// When it is no text, or has a NUL in it, or a `%` without two digits.
-pub(super) fn decode(path: &str) -> Result<String, Refused> {
-    const BAD: Refused = Refused::BadRequest("the path cannot be decoded");
+pub fn decode(path: &str) -> Result<String, TargetError> {
+    const BAD: TargetError = TargetError::Bad("the path cannot be decoded");
     let mut pieces = path.split('%');
     let _before_the_first = pieces.next();
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
@@ -65,7 +74,7 @@ mod tests {
     use super::*;
     use http::Request;
 
-    fn checked(uri: &str) -> Result<(), Refused> {
+    fn checked(uri: &str) -> Result<(), TargetError> {
         let request = Request::get(uri).header(header::HOST, "here").body(());
         check(&request.unwrap().into_parts().0)
     }
@@ -74,13 +83,13 @@ mod tests {
     fn a_target_at_the_longest_is_taken_and_one_byte_more_is_not() {
         let uri = |bytes: usize| format!("/{}", "a".repeat(bytes - 1));
         assert_eq!(checked(&uri(URI_BYTES_MAX)), Ok(()));
-        assert_eq!(checked(&uri(URI_BYTES_MAX + 1)), Err(Refused::UriTooLong));
+        assert_eq!(checked(&uri(URI_BYTES_MAX + 1)), Err(TargetError::TooLong));
     }
 
     #[test]
     fn a_target_that_is_no_path_is_refused() {
         for uri in ["*", "here:80", "/%00", "/%ff", "/%2", "/%zz", "/%"] {
-            assert!(matches!(checked(uri), Err(Refused::BadRequest(_))), "{uri}");
+            assert!(matches!(checked(uri), Err(TargetError::Bad(_))), "{uri}");
         }
         for uri in ["/", "/%2e%2e", "http://here/v3", "/a?b=%00"] {
             assert_eq!(checked(uri), Ok(()), "{uri}");
