@@ -8,8 +8,10 @@
 
 pub mod auth;
 pub mod codec;
+pub mod configuration;
 mod fragments;
 pub mod framing;
+pub mod http;
 mod nal_units;
 pub mod parameters;
 pub mod payload;
@@ -45,6 +47,8 @@ pub const TARGETS: &[Target] = &[
     target("codec", codec::check),
     target("parameters", parameters::check),
     target("payload", payload::check),
+    target("http", http::check),
+    target("configuration", configuration::check),
 ];
 
 const fn target(name: &'static str, check: fn(&[u8])) -> Target {

@@ -1,0 +1,4 @@
+//! Hands libFuzzer's inputs to `shardcast_fuzz::http`, which says what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| shardcast_fuzz::http::check(input));
