@@ -8,14 +8,18 @@
 
 mod authorisation;
 mod descriptors;
+mod encryption;
 mod frames;
 mod idle;
 mod limits;
 mod origins;
 mod proxies;
+mod serving;
 mod slow;
 mod smuggling;
 mod streams;
+#[cfg(unix)]
+mod unix;
 mod wire;
 
 /// The three sites on ports of the system's choice.

@@ -46,6 +46,24 @@ impl Wire {
         self.try_response().unwrap()
     }
 
+    /// Waits to be told to go on with the body.
+    pub(crate) fn wait_to_go_on(&mut self) {
+        const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut told = [0; GO_ON.len()];
+        self.input.read_exact(&mut told).unwrap();
+        assert_eq!(told, GO_ON);
+    }
+
+    /// The next response, to a request with this method.
+    pub(crate) fn response_to(&mut self, method: &str) -> Response {
+        read_response(&mut self.input, method).unwrap()
+    }
+
+    /// Our own address.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.input.get_ref().local_addr().unwrap()
+    }
+
     pub(crate) fn try_response(&mut self) -> io::Result<Response> {
         read_response(&mut self.input, "GET")
     }
