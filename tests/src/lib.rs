@@ -19,5 +19,6 @@ pub mod port;
 pub mod procfs;
 pub mod sandbox;
 pub mod scene;
+pub mod scrape;
 pub mod tidy;
 pub mod wait;
