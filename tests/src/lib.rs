@@ -14,6 +14,7 @@ pub mod http;
 pub mod interop;
 #[cfg(target_os = "linux")]
 pub mod netlab;
+pub mod operators;
 pub mod peer;
 pub mod port;
 pub mod procfs;
