@@ -40,10 +40,11 @@ pub(crate) fn differences(document: &Document) -> Vec<Difference> {
     let is_kept = |name: &str| !unsaved.defaults.contains_key(name);
     let defaults = [&file.defaults, &now.defaults];
     found.extend(keys(Table::path(), defaults, "pathDefaults.", &is_kept));
-    let names: BTreeSet<&String> = [saved, unsaved]
-        .into_iter()
-        .flat_map(|layer| layer.paths.keys().chain(&layer.removed))
-        .collect();
+    let names = [saved, unsaved].into_iter().flat_map(|layer| {
+        let removed = layer.removed.iter().map(String::as_str);
+        layer.paths.keys().map(|name| &**name).chain(removed)
+    });
+    let names: BTreeSet<&str> = names.collect();
     for name in names {
         path(document, name, &mut found);
     }

@@ -102,16 +102,16 @@ impl Document {
             true => None,
             false => Some(origin.judge(&root, [&nothing, &nothing], Report::default())?),
         };
-        let now = Said::from(&judged.resolved);
+        let (now, config) = Said::of(judged.resolved);
         Ok(Self {
             origin,
             written: Arc::new(root),
             saved,
             unsaved: nothing,
-            unchanged: unchanged.map_or_else(|| now.clone(), |it| Said::from(&it.resolved)),
+            unchanged: unchanged.map_or_else(|| now.clone(), |it| Said::of(it.resolved).0),
             started: now.global.clone(),
             now,
-            config: Arc::new(judged.resolved.config),
+            config: Arc::new(config),
             warnings: judged.warnings,
         })
     }
@@ -262,8 +262,9 @@ impl Document {
 
     /// Goes over to what was judged.
     fn take(&mut self, judged: Judged) -> Changed {
-        self.now = Said::from(&judged.resolved);
-        let mut config = self.running(judged.resolved.config);
+        let (now, config) = Said::of(judged.resolved);
+        self.now = now;
+        let mut config = self.running(config);
         if config.access == self.config.access {
             config.access = self.config.access.clone();
         }
@@ -352,13 +353,14 @@ impl Origin {
     }
 }
 
-impl From<&Resolved> for Said {
-    fn from(resolved: &Resolved) -> Self {
-        Self {
-            global: resolved.global.clone(),
-            defaults: resolved.defaults.clone(),
-            paths: resolved.paths.clone(),
-        }
+impl Said {
+    fn of(resolved: Resolved) -> (Self, Config) {
+        let said = Self {
+            global: resolved.global,
+            defaults: resolved.defaults,
+            paths: resolved.paths,
+        };
+        (said, resolved.config)
     }
 }
 

@@ -261,7 +261,7 @@ impl Draft {
             Touched::Paths(paths) if document.has_path_variables() => {
                 for (name, keys) in paths {
                     let map = root.find("paths").and_then(|paths| paths.find(name));
-                    let own = layer.paths.get(name).zip(next.paths.get(name));
+                    let own = layer.paths.get(name.as_str()).zip(next.paths.get(name));
                     let void = map.zip(own).map(|(map, (own, said))| {
                         voided(Table::path(), map, keys, &own.keys, said)
                     });

@@ -8,7 +8,7 @@
 //! configuration that are gone. What the file gives of a path lies over what the configuration
 //! says of it, unless it is removed too: then it is the whole path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) struct Layer {
     /// Keys of `pathDefaults`.
     pub(crate) defaults: Keys,
     /// Paths, each with keys that lie over those that it has below.
-    pub(crate) paths: BTreeMap<String, PathLayer>,
+    pub(crate) paths: BTreeMap<Arc<str>, Arc<PathLayer>>,
     /// Paths of which nothing below counts.
     pub(crate) removed: BTreeSet<String>,
 }
@@ -42,6 +42,15 @@ pub(crate) struct PathLayer {
     /// Where it was said.
     pub(crate) place: Place,
     pub(crate) keys: Keys,
+    /// What it is where there is nothing below.
+    alone: Arc<Node>,
+}
+
+impl PathLayer {
+    fn new(place: Place, keys: Keys) -> Self {
+        let alone = Arc::new(merged(&Node::null(place.clone()), &keys));
+        Self { place, keys, alone }
+    }
 }
 
 impl Layer {
@@ -71,14 +80,13 @@ impl Layer {
 
     /// Sets keys of a path.
     pub(crate) fn set_path(&mut self, name: &str, place: &Place, entries: Vec<Entry>) {
-        let path = self
-            .paths
-            .entry(name.to_owned())
-            .or_insert_with(|| PathLayer {
-                place: place.clone(),
-                keys: Keys::new(),
-            });
-        path.keys.extend(keys_of(entries));
+        let (place, mut keys) = match self.paths.get(name) {
+            Some(path) => (path.place.clone(), path.keys.clone()),
+            None => (place.clone(), Keys::new()),
+        };
+        keys.extend(keys_of(entries));
+        let path = Arc::new(PathLayer::new(place, keys));
+        self.paths.insert(Arc::from(name), path);
     }
 
     /// Takes a path away, with all that this layer and those below say of it.
@@ -97,7 +105,7 @@ impl Layer {
             self.remove_path(name, is_below);
         }
         if let Some(path) = above.paths.remove(name) {
-            let entries = path.keys.into_values().collect();
+            let entries = path.keys.values().cloned().collect();
             self.set_path(name, &path.place, entries);
         }
     }
@@ -129,18 +137,20 @@ impl Layer {
         let is_left = |entry: &&Entry| !self.removed.contains(&entry.key);
         let left = paths.entries().iter().filter(is_left);
         let mut entries: Vec<Entry> = left.cloned().collect();
-        let at = entries.iter().enumerate();
-        let at: HashMap<String, usize> = at.map(|(at, entry)| (entry.key.clone(), at)).collect();
-        for (name, path) in &self.paths {
-            match at.get(name).and_then(|at| entries.get_mut(*at)) {
-                Some(entry) => entry.value = Arc::new(merged(&entry.value, &path.keys)),
-                None => entries.push(Entry {
-                    key: name.clone(),
-                    place: path.place.clone(),
-                    value: Arc::new(merged(&Node::null(path.place.clone()), &path.keys)),
-                }),
+        let mut is_below = HashSet::new();
+        for entry in &mut entries {
+            if let Some((name, path)) = self.paths.get_key_value(entry.key.as_str()) {
+                entry.value = Arc::new(merged(&entry.value, &path.keys));
+                is_below.insert(name.clone());
             }
         }
+        let others = self.paths.iter();
+        let others = others.filter(|(name, _)| !is_below.contains(*name));
+        entries.extend(others.map(|(name, path)| Entry {
+            key: name.to_string(),
+            place: path.place.clone(),
+            value: path.alone.clone(),
+        }));
         Node::map(entries, paths.place.clone())
     }
 

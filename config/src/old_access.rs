@@ -43,16 +43,20 @@ impl OldPaths {
         self.defaults.apply(settings);
     }
 
-    /// Takes over what the path called `entry` says. Gives back the key of a password that
-    /// belongs to nobody, if there is one.
-    pub(crate) fn add(&mut self, entry: &str, settings: &Settings) -> Option<&'static str> {
+    /// The key of a password that belongs to nobody, if a path that says this has one.
+    pub(crate) fn lone_password(&self, settings: &Settings) -> Option<&'static str> {
         let mut access = self.defaults.clone();
         access.apply(settings);
-        let lone = access.lone_password();
+        access.lone_password()
+    }
+
+    /// Takes over what the path called `entry` says.
+    pub(crate) fn add(&mut self, entry: &str, settings: &Settings) {
+        let mut access = self.defaults.clone();
+        access.apply(settings);
         let entry = if entry == "all" { ALL_OTHERS } else { entry };
         self.users.push(access.publish.user(Action::Publish, entry));
         self.users.push(access.read.user(Action::Read, entry));
-        lone
     }
 
     /// Everybody, with those of whom the paths do not speak: all play back, and this machine does

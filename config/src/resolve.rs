@@ -59,33 +59,41 @@ pub(crate) fn resolve(root: &Node, report: &mut Report, notices: &mut Notices) -
     for entry in judge.section(entries, "paths") {
         judge.read_path(entry, &mut resolved);
     }
-    judge.take_old_users(&settings, &mut resolved.config);
+    judge.take_old_users(&settings, &mut resolved);
     resolved.global = settings;
     resolved
 }
 
 /// The map that is being read.
-struct Scope {
+struct Scope<'a> {
     table: &'static Table,
-    /// What stands before its keys in a warning.
-    prefix: String,
+    /// What stands before its keys in a warning, in two parts.
+    prefix: [&'a str; 2],
     is_global: bool,
 }
 
-impl Scope {
+impl<'a> Scope<'a> {
     fn global() -> Self {
         Self {
             table: Table::global(),
-            prefix: String::new(),
+            prefix: [""; 2],
             is_global: true,
         }
     }
 
-    fn path(name: &str) -> Self {
+    fn path(prefix: [&'a str; 2]) -> Self {
         Self {
             table: Table::path(),
-            prefix: format!("{name}."),
+            prefix,
             is_global: false,
+        }
+    }
+
+    fn prefix(&self) -> String {
+        let [first, second] = self.prefix;
+        match self.is_global {
+            true => String::new(),
+            false => format!("{first}{second}."),
         }
     }
 }
@@ -135,7 +143,7 @@ impl Judge<'_> {
     }
 
     fn read_defaults(&mut self, entries: &[Entry], resolved: &mut Resolved) {
-        let (settings, _) = self.read(&Scope::path("pathDefaults"), entries);
+        let (settings, _) = self.read(&Scope::path(["pathDefaults", ""]), entries);
         resolved.config.path_defaults.apply(&settings);
         self.old_paths.set_defaults(&settings);
         self.refuse_hashed(entries);
@@ -146,7 +154,7 @@ impl Judge<'_> {
         let Some(entries) = self.map(&entry.value, "a map of the path's keys, or nothing") else {
             return;
         };
-        let (settings, _) = self.read(&Scope::path(&format!("paths.{}", entry.key)), entries);
+        let (settings, _) = self.read(&Scope::path(["paths.", &entry.key]), entries);
         let mut path: PathConfig = resolved.config.path_defaults.clone();
         path.apply(&settings);
         if let Err(expected) = resolved.config.paths.insert(&entry.key, path) {
@@ -154,7 +162,7 @@ impl Judge<'_> {
             self.report.add(&entry.place, text);
         }
         self.refuse_hashed(entries);
-        if let Some(lone) = self.old_paths.add(&entry.key, &settings) {
+        if let Some(lone) = self.old_paths.lone_password(&settings) {
             let text = || format!("{lone}: a password without the name of a user locks nothing");
             self.report.add(&entry.place, text);
         }
@@ -192,7 +200,7 @@ impl Judge<'_> {
     }
 
     /// Makes users of what the paths say in the old way, if any does.
-    fn take_old_users(&mut self, settings: &Settings, config: &mut Config) {
+    fn take_old_users(&mut self, settings: &Settings, resolved: &mut Resolved) {
         let Some((old_key, place)) = &self.old_key else {
             return;
         };
@@ -203,12 +211,16 @@ impl Judge<'_> {
                 format!("{old_key} and {} cannot be used together", users::USERS)
             });
         }
-        let users = std::mem::take(&mut self.old_paths).into_users();
-        config.access = Arc::new(AccessConfig { users });
+        let mut old_paths = std::mem::take(&mut self.old_paths);
+        for (name, settings) in &resolved.paths {
+            old_paths.add(name, settings);
+        }
+        let users = old_paths.into_users();
+        resolved.config.access = Arc::new(AccessConfig { users });
     }
 
     /// Reads the keys of one map, and gives back those that belong into `pathDefaults`.
-    fn read(&mut self, scope: &Scope, entries: &[Entry]) -> (Settings, Vec<Entry>) {
+    fn read(&mut self, scope: &Scope<'_>, entries: &[Entry]) -> (Settings, Vec<Entry>) {
         let mut given: BTreeMap<&'static str, Given> = BTreeMap::new();
         let mut moved = Vec::new();
         for entry in entries {
@@ -239,7 +251,7 @@ impl Judge<'_> {
     }
 
     /// One value, under its key's successor.
-    fn read_entry(&mut self, scope: &Scope, key: &'static Key, entry: &Entry) -> Option<Given> {
+    fn read_entry(&mut self, scope: &Scope<'_>, key: &'static Key, entry: &Entry) -> Option<Given> {
         let value = key.kind.read(key.name, &entry.value, self.report)?;
         let (successor, value) = match (key.status, value) {
             (Status::Becomes(successor), value) => (successor, value),
@@ -247,14 +259,14 @@ impl Judge<'_> {
             (Status::First(successor), value) => (successor, Value::List(vec![value])),
             (Status::Gone, _) => {
                 self.notices
-                    .deprecated(&scope.prefix, key.name, "", told_at(entry));
+                    .deprecated(&scope.prefix(), key.name, "", told_at(entry));
                 return None;
             }
             (_, value) => (key.name, value),
         };
         if successor != key.name {
             self.notices
-                .deprecated(&scope.prefix, key.name, successor, told_at(entry));
+                .deprecated(&scope.prefix(), key.name, successor, told_at(entry));
         }
         Some(Given {
             key: scope.table.find(successor)?,
@@ -284,7 +296,7 @@ impl Judge<'_> {
     }
 
     /// Refuses or notes what is not built.
-    fn judge(&mut self, scope: &Scope, given: &Given) {
+    fn judge(&mut self, scope: &Scope<'_>, given: &Given) {
         match given.key.status {
             Status::Restricting(does) if !given.key.is_default(&given.value) => {
                 self.refuse(given, does);
@@ -295,13 +307,13 @@ impl Judge<'_> {
             }
             Status::NotBuilt if !given.key.is_default(&given.value) => {
                 let name = given.written.to_owned();
-                self.notices.not_built(&scope.prefix, name, &given.place);
+                self.notices.not_built(&scope.prefix(), name, &given.place);
             }
             Status::BuiltExcept(words) => self.note_words(scope, given, words),
             Status::BecomesUsers if !given.key.is_default(&given.value) => {
                 let (key, place) = (given.key.name, &given.place);
                 self.notices
-                    .deprecated(&scope.prefix, key, users::USERS, place);
+                    .deprecated(&scope.prefix(), key, users::USERS, place);
                 self.old_key.get_or_insert_with(|| (key, place.clone()));
             }
             _ => {}
@@ -321,14 +333,14 @@ impl Judge<'_> {
         });
     }
 
-    fn note_words(&mut self, scope: &Scope, given: &Given, words: &[&str]) {
+    fn note_words(&mut self, scope: &Scope<'_>, given: &Given, words: &[&str]) {
         for word in words.iter().filter(|word| has_word(&given.value, word)) {
             let name = format!("{}: {word}", given.written);
-            self.notices.not_built(&scope.prefix, name, &given.place);
+            self.notices.not_built(&scope.prefix(), name, &given.place);
         }
     }
 
-    fn unknown(&mut self, scope: &Scope, entry: &Entry) {
+    fn unknown(&mut self, scope: &Scope<'_>, entry: &Entry) {
         let key = entry.key.as_str();
         let (elsewhere, known_there) = match scope.is_global {
             true => ("pathDefaults or in a path", Table::path().find(key)),

@@ -110,21 +110,11 @@ impl Daemon {
         Self::launch_by(command(&program()?), port, configuration)
     }
 
-    fn launch_by(
-        mut command: Command,
-        port: u16,
-        configuration: &str,
-    ) -> Result<Self, DaemonError> {
+    fn launch_by(command: Command, port: u16, configuration: &str) -> Result<Self, DaemonError> {
         let directory = TempDir::new()?;
         fs::write(directory.path().join("shardcast.yml"), configuration)?;
         let log = File::create(directory.path().join("log"))?;
-        let child = command
-            .arg("shardcast.yml")
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let child = spawn(command, directory.path(), log)?;
         let mut daemon = Self {
             child,
             port,
@@ -169,6 +159,35 @@ impl Daemon {
         lines.unwrap_or_else(|| panic!("no line with {word:?}:\n{}", self.log()))
     }
 
+    /// The folder in which it runs, with its configuration, `shardcast.yml`.
+    pub fn folder(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Sends it the signal of this name, as `kill` knows it.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let process_id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &process_id])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name}");
+    }
+
+    /// Ends it and starts it again in its folder, with the files that are there now, and waits until it listens.
+    ///
+    /// # Errors
+    /// As [`Self::start`] and [`Self::stop`].
+    pub fn restart(&mut self) -> Result<(), DaemonError> {
+        self.end()?;
+        let log = self.directory.path().join("log");
+        let log = fs::OpenOptions::new().append(true).open(log)?;
+        self.child = spawn(command(&program()?), self.directory.path(), log)?;
+        self.wait_listening()
+    }
+
     /// Whether it still runs.
     ///
     /// # Errors
@@ -182,6 +201,10 @@ impl Daemon {
     /// # Errors
     /// When it does not end in time.
     pub fn stop(mut self) -> Result<ExitStatus, DaemonError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<ExitStatus, DaemonError> {
         let process_id = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &process_id]).status()?;
         let ended = poll_until(STOP_LIMIT, || self.child.try_wait().transpose());
@@ -254,6 +277,17 @@ fn build() -> Result<PathBuf, DaemonError> {
     let folder = own.parent().and_then(Path::parent);
     let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     Ok(folder.join("shardcast"))
+}
+
+/// Starts the program in its folder.
+fn spawn(mut command: Command, folder: &Path, log: File) -> io::Result<Child> {
+    command
+        .arg("shardcast.yml")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
 }
 
 /// The program, under `$SHARDCAST_RUNNER` if there is one.
