@@ -7,6 +7,7 @@
 //! which have tests of their own.
 
 mod authorisation;
+mod bodies;
 mod descriptors;
 mod encryption;
 mod frames;

@@ -35,6 +35,7 @@
 //! | wrong passwords, many at once, a slow hash | `authorisation`: answered late, so many by address; nobody waits for a hash |
 //! | slow heads and bodies, a byte now and then | `slow`: 408 by the deadline, and nobody waits with them |
 //! | heads and targets too long; paths that lead elsewhere, `//evil/`, `<script>` | `limits`: the most is taken, one byte more is 431 or 414; 400 or 404, in the site's own words |
+//! | bodies of a gigabyte, 100 000 levels deep, of aliases upon aliases | `bodies`: 413 or 400, and memory follows what has come |
 //! | pages that cannot be: -1, 0, 2⁶³ | `limits`: 400 |
 //! | over HTTP/2: streams reset at once, headers without end, questions whose answers nobody reads, no window, messages that are none | `streams`: the connection ends with its reason, and nobody else waits |
 //! | 10 000 connections that keep silent | `idle`: a bounded part of memory each, others are served, descriptors come back |
