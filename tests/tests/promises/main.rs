@@ -39,6 +39,7 @@
 //! | pages that cannot be: -1, 0, 2⁶³ | `limits`: 400 |
 //! | over HTTP/2: streams reset at once, headers without end, questions whose answers nobody reads, no window, messages that are none | `streams`: the connection ends with its reason, and nobody else waits |
 //! | 10 000 connections that keep silent | `idle`: a bounded part of memory each, others are served, descriptors come back |
+//! | a source on `file:`, `exec:` or a link-local address, added over the API | `tests/config_api`: 400, unless the operator allows it |
 //! | `X-Forwarded-For` of a stranger, or rubbish | `proxies`: not believed, and a proxy's own address is lent to nobody |
 //!
 //! In each of these (an `Ordeal`): no panic, a bystander's stream without loss, refusals counted under their reasons and
