@@ -12,9 +12,9 @@ use anyhow::Context as _;
 use chrono::{DateTime, Local, SecondsFormat};
 use shardcast_config::{LogConfig, LogDestination, LogLevel};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -80,7 +80,7 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<(LogGuard, LogControl)
             tracing_subscriber::fmt::layer()
                 .event_format(lines)
                 .with_writer(writer)
-                .with_filter(filter),
+                .with_filter(filter.and(filter_fn(is_ours))),
         );
     }
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers))?;
@@ -91,6 +91,11 @@ fn queue(destination: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGu
     tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(QUEUE_LINES_MAX)
         .finish(destination)
+}
+
+/// What libraries say to themselves, as each frame of HTTP/2, is no line of this log.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("shardcast") || *metadata.level() <= Level::WARN
 }
 
 fn level(level: LogLevel) -> LevelFilter {
