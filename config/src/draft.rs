@@ -79,7 +79,7 @@ impl Draft {
     }
 
     fn set_global(&mut self, body: Body) -> Result<(), ChangeError> {
-        let entries = said(body.entries);
+        let entries = said(Table::global(), body.entries);
         let names = names(Table::global(), &entries);
         if self.persist {
             names.iter().for_each(|name| {
@@ -93,7 +93,7 @@ impl Draft {
 
     fn set_defaults(&mut self, document: &Document, mut body: Body) -> Result<(), ChangeError> {
         check_name(&mut body)?;
-        let entries = said(body.entries);
+        let entries = said(Table::path(), body.entries);
         check_sources(document, &entries)?;
         let names = names(Table::path(), &entries);
         if self.persist {
@@ -152,7 +152,7 @@ impl Draft {
         mut body: Body,
     ) -> Result<(), ChangeError> {
         check_name(&mut body)?;
-        let entries = said(body.entries);
+        let entries = said(Table::path(), body.entries);
         check_sources(document, &entries)?;
         let names = names(Table::path(), &entries);
         if self.persist {
@@ -333,9 +333,12 @@ fn invalid(place: &Place, text: String) -> ConfigError {
     report.into_error(None)
 }
 
-/// Null says nothing of a key, as in MediaMTX.
-fn said(mut entries: Vec<Entry>) -> Vec<Entry> {
-    entries.retain(|entry| !matches!(entry.value.content, Content::Null));
+/// Null says nothing of a key, as in MediaMTX. An unknown key stays, to be refused.
+fn said(table: &'static Table, mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.retain(|entry| {
+        let is_known = table.find(&entry.key).is_some();
+        !(is_known && matches!(entry.value.content, Content::Null))
+    });
     entries
 }
 

@@ -117,6 +117,8 @@ fn what_is_wrong_changes_nothing_and_names_its_place() {
             json!({"maxReader": 1}),
             "unknown key 'maxReader', did you mean 'maxReaders'?",
         ),
+        (json!({"maxReader": null}), "unknown key 'maxReader'"),
+        (json!({"": null}), "unknown key ''"),
         (json!({"logLevel": "debug"}), "it belongs in the top level"),
         (json!({"forward": [{"dest": null}]}), "/forward/0/dest"),
         (
