@@ -79,6 +79,7 @@ impl Draft {
     }
 
     fn set_global(&mut self, body: Body) -> Result<(), ChangeError> {
+        check_sections(&body)?;
         let entries = said(Table::global(), body.entries);
         let names = names(Table::global(), &entries);
         if self.persist {
@@ -331,6 +332,18 @@ fn invalid(place: &Place, text: String) -> ConfigError {
     let mut report = Report::default();
     report.add(place, || text);
     report.into_error(None)
+}
+
+/// Paths are no keys of the top level in a request; they have requests of their own.
+fn check_sections(body: &Body) -> Result<(), ChangeError> {
+    let is_section = |entry: &&Entry| ["paths", "pathDefaults"].contains(&entry.key.as_str());
+    match body.entries.iter().find(is_section) {
+        None => Ok(()),
+        Some(section) => {
+            let text = format!("unknown key '{}' of the top level", section.key);
+            Err(invalid(&section.place, text).into())
+        }
+    }
 }
 
 /// Null says nothing of a key, as in MediaMTX. An unknown key stays, to be refused.

@@ -135,6 +135,21 @@ fn what_is_wrong_changes_nothing_and_names_its_place() {
 }
 
 #[test]
+fn paths_are_no_keys_of_the_top_level_in_a_request() {
+    let mut document = document("paths: {cam: {maxReaders: 3}}\n");
+    for section in ["paths", "pathDefaults"] {
+        for value in [json!(null), json!({}), json!({"maxReaders": 1})] {
+            let error = told(global(&mut document, &json!({ section: value })));
+            assert!(
+                error.contains(&format!("unknown key '{section}'")),
+                "{error}"
+            );
+        }
+    }
+    assert!(document.differences().is_empty());
+}
+
+#[test]
 fn null_says_nothing_of_a_key() {
     let mut document = document("paths: {cam: {maxReaders: 3}}\n");
     patch(
