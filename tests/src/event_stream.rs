@@ -132,8 +132,7 @@ impl EventStream {
     }
 }
 
-/// A body in chunks (RFC 9112, section 7.1). A connection that ends between two of them ends it too: a server that goes
-/// down need not say so.
+/// A body in chunks (RFC 9112, section 7.1), which ends with an empty one.
 #[derive(Debug)]
 struct Chunks {
     stream: BufReader<TcpStream>,
@@ -145,9 +144,7 @@ impl Read for Chunks {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             let mut size = String::new();
-            if self.stream.read_line(&mut size)? == 0 {
-                return Ok(0);
-            }
+            self.stream.read_line(&mut size)?;
             let size = usize::from_str_radix(size.trim(), 16);
             self.left = size.map_err(|_| io::ErrorKind::InvalidData)?;
             if self.left == 0 {

@@ -4,7 +4,13 @@ use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+#[cfg(unix)]
+use shardcast_tests::daemon::Daemon;
+#[cfg(unix)]
+use shardcast_tests::event_stream::EventStream;
 use shardcast_tests::http::{self, Request, Response};
+#[cfg(unix)]
+use shardcast_tests::port::free_tcp_port;
 use shardcast_tests::scene::PATIENCE;
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::rig::Rig;
@@ -61,4 +67,75 @@ fn a_shard_that_is_stuck_is_named_by_another() {
         probe(rig.site("API"), "/healthz").filter(|answer| answer.status == 200)
     });
     assert!(well.is_some(), "it answers again");
+}
+
+/// A daemon whose API listens where it was told.
+#[cfg(unix)]
+fn daemon_of(configuration: &str, start: impl FnOnce(&str) -> Daemon) -> (Daemon, SocketAddr) {
+    let port = free_tcp_port().expect("a port");
+    let api = format!("api: yes\napiAddress: 127.0.0.1:{port}\n");
+    let daemon = start(&format!("{api}{configuration}"));
+    (daemon, ([127, 0, 0, 1], port).into())
+}
+
+/// Waits until a check of `/readyz` says this.
+#[cfg(unix)]
+fn wait_check(api: SocketAddr, check: &str, said: &str) {
+    let found = poll_until(PATIENCE, || {
+        let answer = probe(api, "/readyz")?;
+        let is_well = answer.json()["checks"][check] == said;
+        let status = if said == "ok" { 200 } else { 503 };
+        (is_well && answer.status == status).then_some(())
+    });
+    let now = || http::get(api, "/readyz").text();
+    assert!(found.is_some(), "{check} is never {said}: {}", now());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_whose_files_are_wrong_is_not_ready_until_they_are_right() {
+    let start = |text: &str| Daemon::start(text).unwrap_or_else(|error| panic!("{error}"));
+    let (daemon, api) = daemon_of("", start);
+    let mut events = EventStream::open(api, "/v3/events", "");
+    let file = daemon.folder().join("shardcast.yml");
+    let right = std::fs::read_to_string(&file).expect("it was written");
+    std::fs::write(&file, format!("{right}nonsense: 1\n")).expect("it is written");
+    daemon.signal("HUP");
+    let failed = events.wait("reloadFailed").data;
+    assert!(
+        failed["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("nonsense"))
+    );
+    wait_check(
+        api,
+        "configuration",
+        "the files were read again and are wrong",
+    );
+    assert_eq!(http::get(api, "/healthz").status, 200);
+    std::fs::write(&file, right).expect("it is written");
+    daemon.signal("HUP");
+    assert_eq!(events.wait("reloaded").data["by"], "signal");
+    wait_check(api, "configuration", "ok");
+}
+
+/// Descriptors of the daemon, and connections that use them up.
+#[cfg(unix)]
+const FEW: usize = 256;
+
+#[cfg(unix)]
+#[test]
+fn a_server_without_descriptors_is_not_ready_and_still_says_so() {
+    let limited = format!("ulimit -n {FEW}");
+    let start = |text: &str| {
+        let daemon = Daemon::start_limited(&limited, text);
+        daemon.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let (daemon, api) = daemon_of("", start);
+    wait_check(api, "descriptors", "ok");
+    let connect = |_| TcpStream::connect(daemon.address()).ok();
+    let connections: Vec<_> = (0..FEW).map(connect).collect();
+    wait_check(api, "descriptors", "nearly all are in use");
+    drop(connections);
+    wait_check(api, "descriptors", "ok");
 }
