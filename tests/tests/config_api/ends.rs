@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use shardcast::event::{Event, ReloadedBy, SessionEnd};
+use shardcast_tests::peer::connection::Connection;
+use shardcast_tests::peer::credentials::Credentials;
 use shardcast_tests::scene::baseline::Baseline;
 use shardcast_tests::scene::broadcast::{Broadcast, Tracks};
 use shardcast_tests::scene::bystander::Bystander;
@@ -162,4 +164,33 @@ fn a_silent_publisher_ends_by_the_timeout_of_the_moment() {
         rig.wait_closed(publisher.local_address()),
         SessionEnd::TimedOut(_)
     ));
+}
+
+#[test]
+fn what_a_connection_has_proven_holds_until_users_change_and_no_longer() {
+    let user = |pass: &str| {
+        let permissions = json!([{"action": "publish"}, {"action": "read"}]);
+        json!({"user": "u", "pass": pass, "permissions": permissions})
+    };
+    let users = |pass: &str| {
+        let admin = json!({"user": "any", "permissions": [{"action": "api"}]});
+        json!({"authInternalUsers": [admin, user(pass)]})
+    };
+    let rig = start("paths: {all_others: }\n");
+    let mut publisher = publish(&rig, "cam");
+    publisher.send(5).expect("the server reads");
+    let patch = |body: &Value| change(api(&rig), "PATCH", "/v3/config/global/patch", body);
+    patch(&users("first"));
+    let mut reader = Connection::open(rig.address()).expect("the server accepts");
+    let mut describe = |login: &[(&str, &str)]| {
+        let answer = reader.ask("DESCRIBE", publisher.url(), login, &[]);
+        answer.expect("an answer").status
+    };
+    let (user, pass) = ("u", "first");
+    let login = Credentials { user, pass }.basic();
+    assert_eq!(describe(&[("Authorization", &login)]), 200);
+    patch(&json!({"coalesce": "5ms"}));
+    assert_eq!(describe(&[]), 200, "it is proven");
+    patch(&users("second"));
+    assert_eq!(describe(&[]), 401, "it is not any more");
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
-use shardcast_config::Config;
+use shardcast_config::AccessConfig;
 use shardcast_protocol::http::credentials::{credentials, login};
 use subtle::ConstantTimeEq as _;
 
@@ -32,7 +32,7 @@ struct Proof {
     address: IpAddr,
     credentials: HeaderValue,
     /// By other users it would have to be proven anew.
-    config: Arc<Config>,
+    access: Arc<AccessConfig>,
 }
 
 /// Decides whether `peer` may do `action` with a request of these headers.
@@ -46,8 +46,8 @@ pub(super) async fn authorise(
     (action, peer): (Action, SocketAddr),
     headers: &HeaderMap,
 ) -> Result<(), Refused> {
-    let config = shard.server.config.load_full();
-    if proven.has(headers, peer.ip(), &config) {
+    let access = shard.server.config.load().access.clone();
+    if proven.has(headers, peer.ip(), &access) {
         return Ok(());
     }
     let login = login(headers);
@@ -64,7 +64,7 @@ pub(super) async fn authorise(
     match shard.admit(session, request).await {
         Decision::Open => Ok(()),
         Decision::Proven => {
-            proven.keep(headers, peer.ip(), config);
+            proven.keep(headers, peer.ip(), access);
             Ok(())
         }
         Decision::CredentialsMissing => Err(Refused::CredentialsMissing),
@@ -75,20 +75,20 @@ pub(super) async fn authorise(
 }
 
 impl Proven {
-    fn has(&self, headers: &HeaderMap, address: IpAddr, config: &Arc<Config>) -> bool {
+    fn has(&self, headers: &HeaderMap, address: IpAddr, access: &Arc<AccessConfig>) -> bool {
         let proof = self.0.borrow();
         let (Some(proof), Some(credentials)) = (&*proof, credentials(headers)) else {
             return false;
         };
         let is_same = proof.credentials.as_bytes().ct_eq(credentials.as_bytes());
-        proof.address == address && Arc::ptr_eq(&proof.config, config) && bool::from(is_same)
+        proof.address == address && Arc::ptr_eq(&proof.access, access) && bool::from(is_same)
     }
 
-    fn keep(&self, headers: &HeaderMap, address: IpAddr, config: Arc<Config>) {
+    fn keep(&self, headers: &HeaderMap, address: IpAddr, access: Arc<AccessConfig>) {
         let proof = credentials(headers).map(|credentials| Proof {
             address,
             credentials: credentials.clone(),
-            config,
+            access,
         });
         self.0.replace(proof);
     }
@@ -109,15 +109,18 @@ mod tests {
 
     #[test]
     fn a_proof_is_for_its_credentials_its_address_and_its_users() {
-        let (config, address) = (Arc::new(Config::default()), IpAddr::from([10, 0, 0, 1]));
+        let (access, address) = (
+            Arc::new(AccessConfig::default()),
+            IpAddr::from([10, 0, 0, 1]),
+        );
         let (right, wrong) = (headers(&["Bearer a:b"]), headers(&["Bearer a:c"]));
         let proven = Proven::default();
-        assert!(!proven.has(&right, address, &config));
-        proven.keep(&right, address, config.clone());
-        assert!(proven.has(&right, address, &config));
-        assert!(!proven.has(&wrong, address, &config));
-        assert!(!proven.has(&headers(&[]), address, &config));
-        assert!(!proven.has(&right, [10, 0, 0, 2].into(), &config));
-        assert!(!proven.has(&right, address, &Arc::new(Config::default())));
+        assert!(!proven.has(&right, address, &access));
+        proven.keep(&right, address, access.clone());
+        assert!(proven.has(&right, address, &access));
+        assert!(!proven.has(&wrong, address, &access));
+        assert!(!proven.has(&headers(&[]), address, &access));
+        assert!(!proven.has(&right, [10, 0, 0, 2].into(), &access));
+        assert!(!proven.has(&right, address, &Arc::new(AccessConfig::default())));
     }
 }

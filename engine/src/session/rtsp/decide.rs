@@ -271,10 +271,10 @@ impl<T: Transport> Connection<T> {
 
     /// Whether the peer may, by what its request offers or what it has proven before.
     async fn admit(&mut self, action: Action, path: &PathName) -> Result<(), Denied> {
-        if self.identity.has_proven(action, path) {
+        let config = self.shard.server.config.load_full();
+        if self.identity.has_proven(&config.access, action, path) {
             return Ok(());
         }
-        let config = self.shard.server.config.load_full();
         let is_made_with = |pass: &str| self.identity.is_made_with(pass);
         let offered = self
             .identity
@@ -288,7 +288,7 @@ impl<T: Transport> Connection<T> {
         match self.shard.admit(&self.session, request).await {
             Decision::Open => Ok(()),
             Decision::Proven => {
-                self.identity.prove(action, path);
+                self.identity.prove(&config.access, action, path);
                 Ok(())
             }
             Decision::CredentialsMissing => Err(Denied::CredentialsMissing),

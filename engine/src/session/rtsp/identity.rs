@@ -3,7 +3,9 @@
 //! Filled from each request before it is decided; asked by `decide`, which learns here how to ask for credentials and
 //! whether a proof still counts. It moves between shards with its connection. A peer that offers nothing costs nothing.
 
-use shardcast_config::AuthMethod;
+use std::sync::Arc;
+
+use shardcast_config::{AccessConfig, AuthMethod};
 use shardcast_protocol::rtsp::auth::{AuthScheme, Credentials, DigestAlgorithm, challenges};
 use shardcast_protocol::rtsp::{Headers, Method, Request};
 
@@ -36,8 +38,9 @@ struct Offer {
     is_about_it: bool,
 }
 
-/// What was proven stays so for as long as the connection lives.
+/// What was proven stays so for as long as the connection lives and nobody has changed who may what.
 struct Proof {
+    access: Arc<AccessConfig>,
     action: Action,
     path: PathName,
     user: String,
@@ -114,22 +117,35 @@ impl Identity {
     }
 
     /// Whether the peer has proven before that it may, and does not say now that it is somebody else.
-    pub(super) fn has_proven(&self, action: Action, path: &PathName) -> bool {
+    pub(super) fn has_proven(
+        &self,
+        access: &Arc<AccessConfig>,
+        action: Action,
+        path: &PathName,
+    ) -> bool {
         let Some(known) = &self.known else {
             return false;
         };
         let is_same = |user: &str| known.user().is_none_or(|now| now == user);
         known.proof.as_ref().is_some_and(|proof| {
-            proof.action == action && proof.path == *path && is_same(&proof.user)
+            Arc::ptr_eq(&proof.access, access)
+                && proof.action == action
+                && proof.path == *path
+                && is_same(&proof.user)
         })
     }
 
-    /// What the request offers has proven that the peer may.
-    pub(super) fn prove(&mut self, action: Action, path: &PathName) {
+    /// What the request offers has proven that the peer may, by these users.
+    pub(super) fn prove(&mut self, access: &Arc<AccessConfig>, action: Action, path: &PathName) {
         let known = self.known();
         let user = known.user().unwrap_or_default().to_owned();
         let path = path.clone();
-        known.proof = Some(Proof { action, path, user });
+        known.proof = Some(Proof {
+            access: access.clone(),
+            action,
+            path,
+            user,
+        });
     }
 
     /// The headers that ask for credentials, by the configured `methods`.
