@@ -11,11 +11,16 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use rtc_shared::marshal::Unmarshal;
+use shardcast::egress::Cargo;
+use shardcast::fanout::LogPlace;
 use shardcast::ingest::{Opening, Publication};
+use shardcast::latency::{LatencyBoard, ShardLatencies};
+use shardcast::record::SessionRecord;
 use shardcast::stream::{
     Batch, BatchBuilder, PacketFlags, Standing, StreamClock, StreamInfo, TrackBase,
     WIRE_HEADER_BYTES,
 };
+use shardcast::{PathName, Role, SessionId};
 use shardcast_benches::synthetic::{SDP, Source};
 use shardcast_benches::thread_time::ThreadTime;
 use shardcast_protocol::container::rtp::{
@@ -186,6 +191,40 @@ fn batch(criterion: &mut Criterion<ThreadTime>) {
     group.finish();
 }
 
+/// How late packets have left: what a histogram takes for one record, and all that is kept of a write to a reader, its look
+/// at the clock included. There is one per write and reader, of ten packets or so.
+fn lateness(criterion: &mut Criterion<ThreadTime>) {
+    let mut group = criterion.benchmark_group("lateness");
+    let (path, begin) = (PathName::new("cam").expect("a name"), Instant::now());
+    let latencies = ShardLatencies::new(0, LatencyBoard::new(1), begin);
+    let latency = latencies.of(&path, begin);
+    let mut latency_us = 0;
+    group.bench_function("record", |bencher| {
+        bencher.iter(|| {
+            latency_us = (latency_us + 977) % 50_000;
+            latency.record(black_box(latency_us), black_box(10));
+        });
+    });
+    let peer = ([127, 0, 0, 1], 1).into();
+    let record = SessionRecord::new(SessionId::new(1), Role::Reader, peer, path, 0);
+    group.bench_function("write", |bencher| {
+        bencher.iter(|| {
+            let mut cargo = Cargo::default();
+            cargo.add(black_box(Some(begin)), 10);
+            let now = shardcast_platform::now();
+            if let Some((latency_us, packets)) = cargo.record(&latency, now, 1) {
+                record.latency.note(latency_us, packets.into());
+            }
+            let place = LogPlace {
+                bytes: latency_us,
+                read_us: latency_us,
+            };
+            record.progress.set(black_box(place));
+        });
+    });
+    group.finish();
+}
+
 /// A chunk in, its batch out. The end of both is not measured: batches end later, and elsewhere.
 fn bench_batches(
     group: &mut BenchmarkGroup<'_, ThreadTime>,
@@ -309,5 +348,6 @@ fn main() {
     header(&mut criterion);
     split(&mut criterion);
     batch(&mut criterion);
+    lateness(&mut criterion);
     criterion.final_summary();
 }

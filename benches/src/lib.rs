@@ -5,6 +5,7 @@
 //! calls in the same run, and `README.md` says how to take it.
 #![forbid(unsafe_code)]
 
+pub mod beside;
 pub mod broadcast;
 pub mod cost;
 pub mod datagrams;

@@ -4,6 +4,7 @@
 //! Every comparison alternates between its two sides, prints the median of each with the spread, and the ratio of the
 //! medians. With bounds given, a ratio beyond its bound makes the exit status 1.
 
+mod beside;
 mod fanout;
 mod http;
 mod joins;
@@ -33,6 +34,10 @@ enum Comparison {
     Neighbours(neighbours::Options),
     /// A stream while readers join with hashed passwords against the same without: latency
     Joins(joins::Options),
+    /// Streams while somebody scrapes the metrics against the same without: latency and CPU time
+    Scrape(beside::Options),
+    /// Streams while somebody asks the API against the same without: latency and CPU time
+    Requests(beside::Options),
     /// hyper over the platform's streams against hyper on tokio: requests per CPU second
     Http(http::Options),
     /// The bare sender and the bare relay against other programs that do the same
@@ -62,6 +67,8 @@ fn run(comparison: &Comparison) -> Result<bool, BenchError> {
         Comparison::Shards(options) => fanout::compare_shards(options),
         Comparison::Neighbours(options) => neighbours::compare(options),
         Comparison::Joins(options) => joins::compare(options),
+        Comparison::Scrape(options) => beside::compare_scrapes(options),
+        Comparison::Requests(options) => beside::compare_requests(options),
         Comparison::Http(options) => http::compare(options),
         Comparison::Twins(options) => twins::compare(options),
     }
