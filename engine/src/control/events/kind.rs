@@ -70,3 +70,19 @@ impl EventKind {
         all.find(|kind| kind.label() == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUIDE: &str = include_str!("../../../../config/guide/events.md");
+
+    #[test]
+    fn every_kind_is_known_by_its_name_and_stands_in_the_guide() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::of(kind.label()), Some(*kind));
+            assert!(GUIDE.contains(&format!("`{}`", kind.label())), "{kind:?}");
+        }
+        assert_eq!(EventKind::of("nonsense"), None);
+    }
+}
