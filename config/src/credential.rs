@@ -38,13 +38,16 @@ const CREDENTIAL_BYTES_MAX: usize = 1024;
 /// What a plain credential may have beside ASCII letters and digits: MediaMTX's set.
 const PLAIN_SIGNS: &[u8] = b"!$()*+.;<=>[]^_-{}@#&";
 
+/// What stands in the place of a password where it is shown: MediaMTX's word. Who sends it back means no password by it.
+pub(crate) const REDACTED: &str = "<redacted>";
+
 const SHA256_PREFIX: &str = "sha256:";
 const ARGON2_PREFIX: &str = "argon2:";
 
 impl Credential {
     /// Reads `text` as MediaMTX writes credentials. `None`: it is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || text.len() > CREDENTIAL_BYTES_MAX {
+        if text.is_empty() || text.len() > CREDENTIAL_BYTES_MAX || text == REDACTED {
             return None;
         }
         if let Some(hash) = text.strip_prefix(SHA256_PREFIX) {
@@ -62,7 +65,9 @@ impl Credential {
 
     /// What was expected instead of `text`, which is no credential.
     pub(crate) fn expected(text: &str) -> &'static str {
-        if text.starts_with(SHA256_PREFIX) {
+        if text == REDACTED {
+            "the password, found what is shown in its place"
+        } else if text.starts_with(SHA256_PREFIX) {
             "a SHA-256 hash in base64 after 'sha256:'"
         } else if text.starts_with(ARGON2_PREFIX) {
             "an encoded Argon2 hash ($argon2id$…) of at most 2 GiB and 100 passes after 'argon2:'"

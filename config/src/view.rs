@@ -10,13 +10,10 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::credential::Credential;
+use crate::credential::{Credential, REDACTED};
 use crate::keys::{Key, Status, Table};
 use crate::kind::{Field, Kind, Value};
 use crate::settings::Settings;
-
-/// What stands in the place of a password: MediaMTX's word.
-pub(crate) const REDACTED: &str = "<redacted>";
 
 /// Keys and fields whose value is a password.
 const PASSWORDS: [&str; 3] = ["pass", "publishPass", "readPass"];

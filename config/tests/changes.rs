@@ -620,3 +620,16 @@ fn many_paths_are_added_at_once_or_not_at_all() {
     assert_eq!(names(&document).len(), 10_001);
     assert_eq!(path(&document, "cam10007")["maxReaders"], 10_007);
 }
+
+#[test]
+fn what_is_shown_in_the_place_of_a_password_never_becomes_one() {
+    let users = "authInternalUsers: [{user: u, pass: secret, permissions: [{action: read}]}]\n";
+    let mut document = document(&format!("{users}paths: {{all_others: }}\n"));
+    let all = shown(&document.global_json());
+    assert_eq!(all["authInternalUsers"][0]["pass"], "<redacted>");
+    let error = told(global(&mut document, &all));
+    assert!(
+        error.contains("expected the password, found what is shown"),
+        "{error}"
+    );
+}
