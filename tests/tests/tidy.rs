@@ -16,7 +16,7 @@ const FILE_LINES_MAX: usize = 900;
 const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 
 /// Files that may put a thread to sleep, each with its reason.
-const SLEEPERS: [(&str, &str); 10] = [
+const SLEEPERS: [(&str, &str); 11] = [
     (
         "tests/src/wait.rs",
         "asks again until a condition holds that nobody announces, and sends frames when they are due",
@@ -40,6 +40,10 @@ const SLEEPERS: [(&str, &str); 10] = [
     (
         "engine/bench/src/run.rs",
         "looks so often whether a run is to be broken off",
+    ),
+    (
+        "benches/src/beside.rs",
+        "sends each request when it is due, as a script does",
     ),
     (
         "benches/src/broadcast.rs",
