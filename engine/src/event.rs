@@ -66,6 +66,8 @@ pub enum Event {
     },
     /// Accepting failed; tried again after a pause.
     AcceptFailed {
+        /// What the connections would have spoken.
+        protocol: Protocol,
         /// What the system said.
         error: String,
     },

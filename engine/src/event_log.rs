@@ -33,8 +33,8 @@ fn write(event: &Event) {
                 "[{protocol}] [conn {peer}] failed to authenticate: authentication failed"
             );
         }
-        Event::AcceptFailed { error } => {
-            tracing::error!("[RTSP] cannot accept connections: {error}");
+        Event::AcceptFailed { protocol, error } => {
+            tracing::error!("[{protocol}] cannot accept connections: {error}");
         }
         Event::PathAvailable { path, tracks, .. } => {
             tracing::info!("[path {path}] stream is available and online, {tracks}");

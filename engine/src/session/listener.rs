@@ -10,7 +10,7 @@ use shardcast_runtime::Mark;
 use super::http::{self, HttpService};
 use super::rtsp;
 use super::transport::Transport;
-use crate::event::{Event, SessionEnd};
+use crate::event::{Event, Protocol, SessionEnd};
 use crate::random::random_u64;
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
@@ -49,6 +49,15 @@ pub(crate) enum Service {
     Http(HttpService),
 }
 
+impl Service {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Rtsp => Protocol::Rtsp,
+            Self::Http(service) => Protocol::Http(service.site.kind.name()),
+        }
+    }
+}
+
 /// Accepts connections on this shard until `cancel` is raised.
 pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
     let task = shard.clone();
@@ -56,6 +65,7 @@ pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
         match seed.acceptor.start() {
             Ok(listener) => accept_all(&task, &listener, &seed.service, &cancel).await,
             Err(error) => task.server.events.publish(&Event::AcceptFailed {
+                protocol: seed.service.protocol(),
                 error: error.to_string(),
             }),
         }
@@ -78,6 +88,7 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service
                 shard.count_refusal(RefusalReason::AcceptFailed);
                 if !std::mem::replace(&mut is_failing, true) {
                     shard.server.events.publish(&Event::AcceptFailed {
+                        protocol: service.protocol(),
                         error: error.to_string(),
                     });
                 }

@@ -54,7 +54,7 @@ pub use shared::{ConfigHandle, ServerState};
 pub use withdrawals::{Withdrawals, is_open_to_publishers};
 
 use crate::admit::HashedAnswer;
-use crate::event::{Event, SessionEnd};
+use crate::event::{Event, Protocol, SessionEnd};
 use crate::fanout::{Log, WakeLimits, WakeQueue};
 use crate::latency::ShardLatencies;
 use crate::path::{PathId, PathName};
@@ -332,8 +332,10 @@ fn start_datagrams(server: &ServerState, seed: DatagramSeed) -> Option<Rc<Datagr
     let ports = DatagramPorts::start(seed);
     ports
         .inspect_err(|error| {
-            let error = error.to_string();
-            server.events.publish(&Event::AcceptFailed { error });
+            server.events.publish(&Event::AcceptFailed {
+                protocol: Protocol::Rtsp,
+                error: error.to_string(),
+            });
         })
         .ok()
 }

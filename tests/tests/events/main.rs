@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use shardcast::control::EVENT_LISTENERS_MAX;
-use shardcast::event::Event;
+use shardcast::event::{Event, Protocol};
 use shardcast::{PathName, RefusalReason, SessionId};
 use shardcast_tests::event_stream::EventStream;
 use shardcast_tests::http;
@@ -41,8 +41,10 @@ fn resume(rig: &Rig, query: &str, id: &str) -> EventStream {
 
 /// An event that only tests tell of; `text` is its message.
 fn pretend(rig: &Rig, text: &str) {
-    let error = text.to_owned();
-    rig.pretend(&Event::AcceptFailed { error });
+    rig.pretend(&Event::AcceptFailed {
+        protocol: Protocol::Rtsp,
+        error: text.to_owned(),
+    });
 }
 
 fn packets_refused(path: &str) -> Event {

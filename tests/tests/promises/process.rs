@@ -292,13 +292,13 @@ fn signal(daemon: &Daemon, name: &str) {
 }
 
 #[test]
-fn a_hangup_says_that_reload_is_not_supported_yet_and_disturbs_nobody() {
+fn a_hangup_has_the_file_read_again_and_disturbs_nobody() {
     let mut daemon = Daemon::start(OPEN).unwrap();
     let mut broadcast = Broadcast::start(daemon.address(), PATH, Tracks::VideoAndSound).unwrap();
     let mut player = Player::start(daemon.address(), PATH, &BOTH_LANES).unwrap();
     broadcast.send(3).unwrap();
     signal(&daemon, "-HUP");
-    daemon.wait_log("not supported yet");
+    daemon.wait_log("reloading configuration");
     assert!(daemon.is_running().unwrap());
     broadcast.send(3).unwrap();
     broadcast.teardown().unwrap();

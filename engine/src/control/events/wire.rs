@@ -61,9 +61,10 @@ pub(super) fn tell(event: &Event) -> Option<Told> {
             EventKind::AuthenticationFailed,
             json!({ "peer": peer.to_string() }),
         ),
-        Event::AcceptFailed { error } => {
-            Told::of(EventKind::AcceptFailed, json!({ "message": error }))
-        }
+        Event::AcceptFailed { protocol, error } => Told::of(
+            EventKind::AcceptFailed,
+            json!({ "protocol": protocol.to_string(), "message": error }),
+        ),
         Event::Reloaded {
             by,
             warnings,

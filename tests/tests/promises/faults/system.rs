@@ -43,7 +43,7 @@ fn run_out_of_descriptors(house: House) {
     ordeal
         .rig
         .wait_event("a failed accept", |event| match event {
-            Event::AcceptFailed { error } => Some(error.clone()),
+            Event::AcceptFailed { error, .. } => Some(error.clone()),
             _ => None,
         });
     ordeal.rig.watch(SHORTAGE);
