@@ -2,7 +2,7 @@
 //! notice.
 //!
 //! A profile counts the daemon's own CPU time, so a busy machine makes it no poorer. Not caught here: how even the samples
-//! are; and, where go is not installed, whether its pprof reads them.
+//! are.
 #![cfg(target_os = "linux")]
 
 use std::io::{Read as _, Write as _};
@@ -196,10 +196,6 @@ fn what_there_is_not_is_said_clearly() {
 #[cfg(feature = "interop")]
 #[test]
 fn gos_pprof_reads_a_profile() {
-    if let Err(error) = std::process::Command::new("go").arg("version").output() {
-        eprintln!("go cannot be asked: {error}");
-        return;
-    }
     let profiled = Profiled::start("auto");
     let profile = profiled.loaded(|| profiled.get("/debug/pprof/profile?seconds=2"));
     let folder = tempfile::tempdir().expect("a folder");
