@@ -98,7 +98,9 @@ impl BesideShape {
 }
 
 impl Asking {
-    fn per_second(self) -> f64 {
+    /// How often a second.
+    #[must_use]
+    pub fn per_second(self) -> f64 {
         match self {
             Self::Nothing => 0.0,
             Self::Scrapes(rate) | Self::Requests(rate) => rate,

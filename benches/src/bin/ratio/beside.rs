@@ -88,8 +88,13 @@ fn compare(
         duration: Duration::from_secs(options.seconds),
     };
     println!(
-        "{what} ({asking:?} a second) beside {} readers on {} paths, {} Mbit/s each, {} turns of {} s: median (smallest-largest)",
-        shape.readers, shape.paths, shape.mbit, options.turns, options.seconds
+        "{what} ({} a second) beside {} readers on {} paths, {} Mbit/s each, {} turns of {} s: median (smallest-largest)",
+        asking.per_second(),
+        shape.readers,
+        shape.paths,
+        shape.mbit,
+        options.turns,
+        options.seconds
     );
     let (cpus, mut seen) = (Cpus::choose(), Seen::default());
     for turn in 0..options.turns {
