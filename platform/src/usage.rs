@@ -115,6 +115,8 @@ mod tests {
         assert!(idle >= Duration::from_millis(150), "{idle:?}");
     }
 
+    /// Not on Windows, where the tests run under wine, whose `GetProcessHandleCount` says the same whatever is open.
+    #[cfg(unix)]
     #[test]
     fn an_open_file_is_a_descriptor_more() {
         let before = open_descriptors().unwrap();
