@@ -19,7 +19,7 @@ use shardcast_runtime::{
     ShardContext, ShardCount, ShardId, Stall, StartError, door,
 };
 
-use crate::admit::{Admission, HASHES_WAITING_MAX, HashedAnswer};
+use crate::admit::Admission;
 use crate::control::{ConfigHook, ControlState, Site};
 use crate::doors::{SiteSeed, open_listeners};
 use crate::event::{Event, EventBus, EventReceiver};
@@ -27,8 +27,8 @@ use crate::path::PathId;
 use crate::session::{HttpService, ListenerSeed, Scratch, Service, Watch, listen};
 use crate::session_id::SessionId;
 use crate::shard::{
-    Control, DatagramSeed, ERRANDS_WAITING_MAX, EngineMessages, Media, Return, ServerState, Shard,
-    ShardDoors,
+    Control, DatagramSeed, ERRANDS_WAITING_MAX, EngineMessages, Errand, Media, Return, ServerState,
+    Shard,
 };
 use crate::snapshot::Snapshot;
 use crate::supervise::STAGES;
@@ -204,8 +204,9 @@ impl Server {
         let hooks = hooks(&hooks_state, &events);
         let seeds = |plan: &Plan| {
             let opened = open_listeners(&handle.load(), plan.shards)?;
-            let (admission, hashes) = open_admission(plan.shards)?;
-            let (errands, errand_seats) = doors_of(plan.shards, ERRANDS_WAITING_MAX)?;
+            let admission = Admission::start()
+                .map_err(|error| ServerError::Start(format!("admission: {error}")))?;
+            let (errands, errand_seats) = open_doors(plan.shards)?;
             let state = Arc::new(ServerState::new(
                 handle.clone(),
                 admission,
@@ -226,14 +227,14 @@ impl Server {
                 .into_iter()
                 .zip(opened.datagrams)
                 .zip(opened.sites)
-                .zip(hashes.into_iter().zip(errand_seats));
-            let seed = |(((acceptor, datagrams), sites), (hashes, errands))| Seed {
+                .zip(errand_seats);
+            let seed = |(((acceptor, datagrams), sites), errands)| Seed {
                 state: state.clone(),
                 acceptor,
                 sites,
                 control: control.clone(),
                 datagrams,
-                doors: ShardDoors { hashes, errands },
+                errands,
                 companion: companion.clone(),
             };
             Ok(seats.map(seed).collect())
@@ -311,7 +312,7 @@ struct Seed {
     sites: Vec<SiteSeed>,
     control: Arc<ControlState>,
     datagrams: Option<DatagramSeed>,
-    doors: ShardDoors,
+    errands: DoorSeat<Errand>,
     companion: Option<Companion>,
 }
 
@@ -326,7 +327,7 @@ impl Node for EngineNode {
     type Seed = Seed;
 
     fn start(context: ShardContext<EngineMessages>, seed: Seed) -> Rc<Self> {
-        let shard = Shard::start(context, seed.state, seed.datagrams, seed.doors);
+        let shard = Shard::start(context, seed.state, seed.datagrams, seed.errands);
         if let Some(companion) = seed.companion {
             companion(&shard);
         }
@@ -380,20 +381,13 @@ impl Node for EngineNode {
     }
 }
 
-/// Admission, with the door of each shard to which its answers come.
-fn open_admission(shards: usize) -> Result<(Admission, Vec<DoorSeat<HashedAnswer>>), ServerError> {
-    let (senders, seats) = doors_of(shards, HASHES_WAITING_MAX)?;
-    let failed = |error| ServerError::Start(format!("admission: {error}"));
-    Ok((Admission::start(senders).map_err(failed)?, seats))
-}
-
-/// The two ends of the shards' doors.
-type Doors<T> = (Vec<DoorSender<T>>, Vec<DoorSeat<T>>);
+/// The two ends of the shards' doors for errands.
+type Doors = (Vec<DoorSender<Errand>>, Vec<DoorSeat<Errand>>);
 
 /// A door into each shard.
-fn doors_of<T: Send>(shards: usize, most: usize) -> Result<Doors<T>, ServerError> {
+fn open_doors(shards: usize) -> Result<Doors, ServerError> {
     let failed = |error| ServerError::Start(format!("a door into a shard: {error}"));
-    let doors = (0..shards).map(|_| door(most).map_err(failed));
+    let doors = (0..shards).map(|_| door(ERRANDS_WAITING_MAX).map_err(failed));
     Ok(doors.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
 }
 

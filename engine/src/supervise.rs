@@ -14,7 +14,6 @@ pub(crate) const STAGES: &[&str] = &[
     "coalesce",
     "sweep",
     "datagrams",
-    "admission",
     "errands",
 ];
 
@@ -32,10 +31,8 @@ pub(crate) const STAGE_COALESCE: Stage = Stage::engine(4);
 pub(crate) const STAGE_SWEEP: Stage = Stage::engine(5);
 /// Receives and paces datagrams.
 pub(crate) const STAGE_DATAGRAMS: Stage = Stage::engine(6);
-/// Hands out what was hashed.
-pub(crate) const STAGE_ADMISSION: Stage = Stage::engine(7);
 /// Does what other threads ask for.
-pub(crate) const STAGE_ERRANDS: Stage = Stage::engine(8);
+pub(crate) const STAGE_ERRANDS: Stage = Stage::engine(7);
 
 /// The mark of a session's task.
 #[must_use]

@@ -1,7 +1,7 @@
 //! The thread that computes slow hashes, one at a time; it gives way to the shards.
 //!
-//! Jobs come from the shards by a bounded queue, each with a deadline; answers go back through the door of the shard that
-//! has asked. It ends when the admission that started it is gone.
+//! Jobs come from the shards by a bounded queue, each with a deadline and the way back for its answer. It ends when the
+//! admission that started it is gone.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use shardcast_config::Credential;
-use shardcast_runtime::{DoorSender, ShardId};
 
 use super::failures::Failures;
 use super::known::KnownHashes;
@@ -20,25 +19,14 @@ use super::weigh::HashWork;
 pub const HASHES_WAITING_MAX: usize = 1024;
 
 /// A request whose hashes are to be computed.
-#[derive(Debug)]
 pub(crate) struct Job {
-    /// Who asks, and which of its questions this is.
-    pub(crate) shard: ShardId,
-    pub(crate) id: u64,
+    /// Takes the answer to whoever waits for it. Never waits itself.
+    pub(crate) answer: Box<dyn FnOnce(Hashed) + Send>,
     /// Whose request it is.
     pub(crate) address: IpAddr,
     /// Nobody waits for the answer after that.
     pub(crate) deadline: Instant,
     pub(crate) work: HashWork,
-}
-
-/// The answer to a job.
-#[derive(Clone, Copy, Debug)]
-pub struct HashedAnswer {
-    /// Which question it answers.
-    pub id: u64,
-    /// The answer.
-    pub hashed: Hashed,
 }
 
 /// What came of a job.
@@ -61,17 +49,9 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    pub(super) fn start(
-        known: Arc<KnownHashes>,
-        failures: Arc<Failures>,
-        doors: Vec<DoorSender<HashedAnswer>>,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(known: Arc<KnownHashes>, failures: Arc<Failures>) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(HASHES_WAITING_MAX);
-        let bench = Bench {
-            known,
-            failures,
-            doors,
-        };
+        let bench = Bench { known, failures };
         let builder = std::thread::Builder::new().name("hashes".into());
         builder.spawn(move || bench.work_off(&queue))?;
         Ok(Self { jobs })
@@ -87,7 +67,6 @@ impl Hasher {
 struct Bench {
     known: Arc<KnownHashes>,
     failures: Arc<Failures>,
-    doors: Vec<DoorSender<HashedAnswer>>,
 }
 
 impl Bench {
@@ -95,14 +74,8 @@ impl Bench {
         // Where the system refuses it, hashes compete with shards as any thread would.
         let _as_any_other_thread = shardcast_platform::lower_current_thread();
         while let Ok(job) = queue.recv() {
-            let answer = HashedAnswer {
-                id: job.id,
-                hashed: self.hashed(&job),
-            };
-            if let Some(door) = self.doors.get(job.shard.index()) {
-                // As many fit as there are jobs; and whoever waits has a deadline.
-                let _is_never_full = door.send(answer);
-            }
+            let hashed = self.hashed(&job);
+            (job.answer)(hashed);
         }
     }
 
@@ -165,14 +138,13 @@ mod tests {
             peer: ([10, 0, 0, 1], 1).into(),
             offered: Offered::Password { user: "bob", pass },
         };
-        let admission = Admission::start(Vec::new()).unwrap();
+        let admission = Admission::start().unwrap();
         let config = Arc::new(loaded.config);
         let Weighed::Hash(work) = admission.weigh(&config, request, deadline) else {
             panic!("it cannot be known at once");
         };
         Job {
-            shard: shardcast_runtime::place("cam", &[0]),
-            id: 1,
+            answer: Box::new(|_hashed| {}),
             address: request.peer.ip(),
             deadline,
             work,
@@ -183,7 +155,6 @@ mod tests {
         Bench {
             known: Arc::new(KnownHashes::new()),
             failures: Arc::default(),
-            doors: Vec::new(),
         }
     }
 

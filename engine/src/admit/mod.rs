@@ -18,13 +18,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use shardcast_config::Action;
-use shardcast_runtime::DoorSender;
 
 use crate::path::PathName;
 
 pub use failures::{FAILURE_DELAY, FailedAttempt, Failures};
 pub(crate) use hasher::Job as HashJob;
-pub use hasher::{HASHES_WAITING_MAX, Hashed, HashedAnswer};
+pub use hasher::{HASHES_WAITING_MAX, Hashed};
 pub(crate) use weigh::{HashWork, Weighed};
 
 use hasher::Hasher;
@@ -101,14 +100,14 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Starts the thread that hashes. Its answers go to the shards' `doors`, in their order.
+    /// Starts the thread that hashes.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(doors: Vec<DoorSender<HashedAnswer>>) -> std::io::Result<Self> {
+    pub fn start() -> std::io::Result<Self> {
         let known = Arc::new(KnownHashes::new());
         let failures = Arc::new(Failures::default());
-        let hasher = Hasher::start(known.clone(), failures.clone(), doors)?;
+        let hasher = Hasher::start(known.clone(), failures.clone())?;
         Ok(Self {
             known,
             failures,

@@ -235,7 +235,7 @@ mod tests {
     }
 
     fn admission() -> Admission {
-        Admission::start(Vec::new()).unwrap()
+        Admission::start().unwrap()
     }
 
     #[test]

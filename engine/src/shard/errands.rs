@@ -12,9 +12,11 @@ use shardcast_runtime::local::{Either, Sender, oneshot, race};
 use shardcast_runtime::{DoorSeat, ShardId};
 
 use super::{ServerState, Shard};
+use crate::admit::HASHES_WAITING_MAX;
 
-/// Errands that wait for one shard. What does not fit is refused to whoever sends it.
-pub const ERRANDS_WAITING_MAX: usize = 1024;
+/// Errands that wait for one shard: the answers to all hashes that may wait, and as many others. What does not fit is
+/// refused to whoever sends it.
+pub const ERRANDS_WAITING_MAX: usize = 2 * HASHES_WAITING_MAX;
 
 /// How long a task waits for an answer from outside.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -50,7 +52,7 @@ impl Shard {
     /// Asks something outside: `hand_over` passes the reply on to whoever works it out, and says whether it could. `None`
     /// when it could not, or when no answer has come within half a minute.
     pub async fn ask_outside<T: Send + 'static>(
-        self: &Rc<Self>,
+        &self,
         hand_over: impl FnOnce(Reply) -> bool,
     ) -> Option<T> {
         self.ask_outside_for(ANSWER_WITHIN, hand_over).await
@@ -58,7 +60,7 @@ impl Shard {
 
     /// As [`Self::ask_outside`], with a patience of its own.
     pub async fn ask_outside_for<T: Send + 'static>(
-        self: &Rc<Self>,
+        &self,
         patience: Duration,
         hand_over: impl FnOnce(Reply) -> bool,
     ) -> Option<T> {

@@ -53,7 +53,6 @@ pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 pub use withdrawals::{Withdrawals, is_open_to_publishers};
 
-use crate::admit::HashedAnswer;
 use crate::event::{Event, Protocol, SessionEnd};
 use crate::fanout::{Log, WakeLimits, WakeQueue};
 use crate::latency::ShardLatencies;
@@ -61,23 +60,11 @@ use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
-use crate::supervise::{
-    STAGE_ADMISSION, STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_ERRANDS, STAGE_FANOUT, STAGE_SWEEP,
-};
+use crate::supervise::{STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_ERRANDS, STAGE_FANOUT, STAGE_SWEEP};
 
-use admission::HashQuestions;
 use errands::OpenQuestions;
 use owner::OwnedPath;
 use taker::TakenPath;
-
-/// Where other threads reach a shard.
-#[derive(Debug)]
-pub struct ShardDoors {
-    /// Hashes that were computed for it.
-    pub hashes: DoorSeat<HashedAnswer>,
-    /// What it is to do.
-    pub errands: DoorSeat<Errand>,
-}
 
 /// The core of one shard.
 pub struct Shard {
@@ -103,7 +90,6 @@ pub struct Shard {
     pub latencies: ShardLatencies,
     /// Who waits for news from outside.
     pub news: News,
-    hash_questions: HashQuestions,
     open_questions: OpenQuestions,
     state: Guarded<State>,
 }
@@ -126,13 +112,13 @@ impl std::fmt::Debug for Shard {
 
 impl Shard {
     /// Starts the core on its shard's thread, with its fan-out and its coalescing timer. What comes from other threads
-    /// comes in by `doors`.
+    /// comes in as `errands`.
     #[must_use]
     pub fn start(
         context: ShardContext<EngineMessages>,
         server: Arc<ServerState>,
         datagrams: Option<DatagramSeed>,
-        doors: ShardDoors,
+        errands: DoorSeat<Errand>,
     ) -> Rc<Self> {
         let datagrams = datagrams.and_then(|seed| start_datagrams(&server, seed));
         let config = server.config.load();
@@ -149,7 +135,6 @@ impl Shard {
             multicast: MulticastGroups::default(),
             latencies,
             news: News::default(),
-            hash_questions: HashQuestions::default(),
             open_questions: OpenQuestions::default(),
             state: context.guard(State::default()),
             context,
@@ -163,8 +148,7 @@ impl Shard {
             STAGE_COALESCE,
             |shard| async move { shard.coalesce.run().await },
         );
-        shard.spawn_stage(STAGE_ADMISSION, |shard| shard.take_hashes(doors.hashes));
-        shard.spawn_stage(STAGE_ERRANDS, |shard| shard.run_errands(doors.errands));
+        shard.spawn_stage(STAGE_ERRANDS, |shard| shard.run_errands(errands));
         shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
             let timeouts = || shard.timeouts();
             let also = |now| {
