@@ -2,6 +2,8 @@
 //!
 //! Connections are left out: every request of a script would be two of them. They are in the log.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 use shardcast_protocol::rtsp::TransportKind;
 
@@ -126,10 +128,8 @@ fn tell_of_session(event: &Event) -> Option<Told> {
             tracks,
             transport,
         } => {
-            let fields = json!({
-                "session": id_of(*session), "peer": peer.to_string(), "protocol": "rtsp", "role": role_name(Role::Publisher),
-                "transport": transport_name(*transport), "tracks": tracks,
-            });
+            let mut fields = session_fields(*session, *peer, Role::Publisher, *transport);
+            fields["tracks"] = json!(tracks);
             Told::on(EventKind::SessionBegun, path, fields)
         }
         Event::ReaderBegan {
@@ -139,10 +139,8 @@ fn tell_of_session(event: &Event) -> Option<Told> {
             tracks,
             transport,
         } => {
-            let fields = json!({
-                "session": id_of(*session), "peer": peer.to_string(), "protocol": "rtsp", "role": role_name(Role::Reader),
-                "transport": transport_name(*transport), "tracks": tracks,
-            });
+            let mut fields = session_fields(*session, *peer, Role::Reader, *transport);
+            fields["tracks"] = json!(tracks);
             Told::on(EventKind::SessionBegun, path, fields)
         }
         Event::SessionEnded {
@@ -153,10 +151,9 @@ fn tell_of_session(event: &Event) -> Option<Told> {
             path,
             reason,
         } => {
-            let fields = json!({
-                "session": id_of(*session), "peer": peer.to_string(), "protocol": "rtsp", "role": role_name(*role),
-                "transport": transport_name(*transport), "reason": reason.label(), "message": reason.to_string(),
-            });
+            let mut fields = session_fields(*session, *peer, *role, *transport);
+            fields["reason"] = json!(reason.label());
+            fields["message"] = json!(reason.to_string());
             Told::on(EventKind::SessionEnded, path, fields)
         }
         Event::SessionPanicked { session, message } => Told::of(
@@ -164,6 +161,19 @@ fn tell_of_session(event: &Event) -> Option<Told> {
             json!({ "session": id_of(*session), "message": message }),
         ),
         _ => return None,
+    })
+}
+
+/// What every event of a session's begin or end says of it.
+fn session_fields(
+    session: SessionId,
+    peer: SocketAddr,
+    role: Role,
+    transport: TransportKind,
+) -> Value {
+    json!({
+        "session": id_of(session), "peer": peer.to_string(), "protocol": "rtsp", "role": role_name(role),
+        "transport": transport_name(transport),
     })
 }
 
