@@ -1,7 +1,6 @@
 //! What a reader was not given because it was too slow: counted in its record, and told now and then.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
@@ -13,54 +12,75 @@ use crate::shard::ServerState;
 /// Drops of one reader are told at most so often.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The drops of a reader since they were last told.
+/// The drops of a reader. Nearly all have none, so there is room for them only when the first has come.
 #[derive(Debug, Default)]
-pub(crate) struct ReaderDrops {
-    untold: RefCell<Option<Dropped>>,
-    times: Cell<u64>,
-    last_told: Cell<Option<Instant>>,
+pub(crate) struct ReaderDrops(RefCell<Option<Box<Drops>>>);
+
+#[derive(Debug, Default)]
+struct Drops {
+    untold: Option<Dropped>,
+    last_told: Option<Instant>,
+}
+
+/// Whose drops they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Slow<'a> {
+    pub(crate) record: &'a SessionRecord,
+    pub(crate) path: &'a PathEntry,
+    pub(crate) server: &'a ServerState,
 }
 
 impl ReaderDrops {
     /// Counts what was dropped, and tells of all that was dropped if that is due.
-    pub(crate) fn note(
-        &self,
-        dropped: Option<Dropped>,
-        now: Instant,
-        record: &Arc<SessionRecord>,
-        path: &PathEntry,
-        server: &ServerState,
-    ) {
+    pub(crate) fn note(&self, dropped: Option<Dropped>, now: Instant, slow: Slow<'_>) {
+        let mut drops = self.0.borrow_mut();
         if let Some(dropped) = dropped {
-            server.count_drop(record.shard, path, dropped);
-            record.dropped_bytes.add(dropped.bytes);
-            record.drops.add(1);
-            record.drops_by_reason.count(dropped.reason);
-            self.add(dropped);
+            slow.count(dropped);
+            let drops = drops.get_or_insert_default();
+            let before = drops.untold;
+            drops.untold = Some(before.map_or(dropped, |before| before.with(dropped)));
         }
-        if let Some((dropped, times)) = self.poll(now) {
-            server.events.publish(&Event::ReaderDropped {
-                session: record.id,
-                path: path.name.clone(),
-                reason: dropped.reason,
-                bytes: dropped.bytes,
-                times,
-            });
+        if let Some(told) = drops.as_mut().and_then(|drops| drops.poll(now)) {
+            slow.tell(told);
         }
     }
 
-    fn add(&self, dropped: Dropped) {
-        let mut untold = self.untold.borrow_mut();
-        let bytes = untold.map_or(0, |before| before.bytes) + dropped.bytes;
-        *untold = Some(Dropped { bytes, ..dropped });
-        self.times.set(self.times.get() + 1);
+    /// The reader is gone: what has not been told of it is told now.
+    pub(crate) fn finish(&self, slow: Slow<'_>) {
+        let drops = self.0.take();
+        if let Some(untold) = drops.and_then(|drops| drops.untold) {
+            slow.tell(untold);
+        }
     }
+}
 
-    fn poll(&self, now: Instant) -> Option<(Dropped, u64)> {
+impl Drops {
+    fn poll(&mut self, now: Instant) -> Option<Dropped> {
         let is_due = |told: Instant| now.saturating_duration_since(told) >= SUMMARY_INTERVAL;
-        let mut untold = self.untold.borrow_mut();
-        let dropped = untold.take_if(|_| self.last_told.get().is_none_or(is_due))?;
-        self.last_told.set(Some(now));
-        Some((dropped, self.times.replace(0)))
+        let told = self.last_told;
+        let dropped = self.untold.take_if(|_| told.is_none_or(is_due))?;
+        self.last_told = Some(now);
+        Some(dropped)
+    }
+}
+
+impl Slow<'_> {
+    fn count(self, dropped: Dropped) {
+        let record = self.record;
+        self.server.count_drop(record.shard, self.path, dropped);
+        record.dropped_bytes.add(dropped.bytes);
+        record.drops.add(dropped.times);
+        record.drops_by_reason.count(dropped.reason, dropped.times);
+    }
+
+    fn tell(self, dropped: Dropped) {
+        self.server.events.publish(&Event::ReaderDropped {
+            session: self.record.id,
+            path: self.path.name.clone(),
+            reason: dropped.reason,
+            bytes: dropped.bytes,
+            units: dropped.units,
+            times: dropped.times,
+        });
     }
 }

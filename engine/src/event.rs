@@ -135,7 +135,7 @@ pub enum Event {
         /// Why.
         reason: SessionEnd,
     },
-    /// A reader was not given packets; at most one event per reader and interval.
+    /// A reader was not given packets; at most one event per reader and interval, and one at its end.
     ReaderDropped {
         /// The session.
         session: SessionId,
@@ -145,7 +145,9 @@ pub enum Event {
         reason: DropReason,
         /// Bytes of the log that the reader was not given.
         bytes: u64,
-        /// In how many jumps.
+        /// Access units of the leading track among them, as far as the log still had them.
+        units: u64,
+        /// How often it was moved forward, or began to be given less.
         times: u64,
     },
     /// A stream was cut for a shard whose ring was full, and has gone on since; `batches` did not cross.

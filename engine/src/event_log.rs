@@ -104,10 +104,12 @@ fn write_trouble(event: &Event) {
             path,
             reason,
             bytes,
+            units,
             times,
         } => {
             tracing::warn!(
-                "[path {path}] [session {session}] reader is too slow: {bytes} bytes dropped in {times} jumps ({reason})"
+                "[path {path}] [session {session}] reader is too slow: {bytes} bytes in {units} access units dropped, \
+                 {times} times ({reason})"
             );
         }
         Event::RingFull {

@@ -153,11 +153,11 @@ pub const DROP_REASONS: [DropReason; DROP_REASONS_MAX] = [
 pub struct DropCounts([Count; DROP_REASONS_MAX]);
 
 impl DropCounts {
-    /// Counts one; only the writer's shard may.
-    pub fn count(&self, reason: DropReason) {
+    /// Counts so many; only the writer's shard may.
+    pub fn count(&self, reason: DropReason, times: u64) {
         let counts = DROP_REASONS.iter().zip(&self.0);
         for (_, count) in counts.filter(|(known, _)| **known == reason) {
-            count.add(1);
+            count.add(times);
         }
     }
 
@@ -395,9 +395,9 @@ mod tests {
     #[test]
     fn drops_are_counted_by_reason() {
         let drops = DropCounts::default();
-        drops.count(DropReason::RingFull);
-        drops.count(DropReason::RingFull);
-        drops.count(DropReason::NoStartPoint);
+        drops.count(DropReason::RingFull, 1);
+        drops.count(DropReason::RingFull, 1);
+        drops.count(DropReason::NoStartPoint, 1);
         let counted = drops.by_reason().map(|(_, count)| count);
         assert_eq!(counted, [0, 0, 2, 1]);
     }

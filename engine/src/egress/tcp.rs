@@ -100,7 +100,7 @@ impl TcpQueue {
     fn fill_up(&mut self, log: &Log, gather: &mut Gather, now: Instant) -> Fill {
         loop {
             match self.cursor.next(log, now) {
-                Next::Take(entry, packet) => {
+                Next::Take(entry, packet) | Next::TakeLess(entry, packet) => {
                     if !self.has_room(gather, entry, packet) {
                         return Fill::Ready;
                     }
@@ -116,6 +116,7 @@ impl TcpQueue {
                     self.cargo.add(read_at, packets.into());
                     self.cursor.advance(entry, taken_to);
                 }
+                Next::Moved(_) => {}
                 Next::TooSlow(reason) => return Fill::TooSlow(reason),
                 Next::Wait | Next::Ended(_) if !gather.is_empty() => return Fill::Ready,
                 Next::Wait => return Fill::Empty,
@@ -261,7 +262,7 @@ fn wire_headers(packets: &[(usize, &Packet, u8)]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fanout::{SlowReaderPolicy, Start};
+    use crate::fanout::{SlowReader, SlowReaderPolicy, Start};
     use crate::stream::{
         Batch, BatchBuilder, PacketFlags, Standing, StartPoint, StreamClock, StreamInfo,
     };
@@ -308,7 +309,7 @@ mod tests {
 
     fn queue(log: &mut Log, channels: &[Option<(u8, u8)>]) -> TcpQueue {
         let policy = SlowReaderPolicy {
-            disconnect: false,
+            slow_reader: SlowReader::DropToKeyFrame,
             queue_bytes: u64::MAX,
             queue_age: Duration::from_secs(3600),
         };

@@ -62,12 +62,13 @@ impl DatagramQueue {
     pub fn fill(&mut self, log: &Log, now: Instant) -> Fill {
         while self.runs.is_empty() {
             match self.cursor.next(log, now) {
-                Next::Take(entry, packet) => {
+                Next::Take(entry, packet) | Next::TakeLess(entry, packet) => {
                     let number = self.cursor.position().map_or(0, |at| at.entry);
                     self.read_at = self.cursor.read_time(entry);
                     self.take(log, number, entry, packet);
                     self.cursor.advance(entry, None);
                 }
+                Next::Moved(_) => {}
                 Next::Wait => return Fill::Empty,
                 Next::Ended(reason) => return Fill::Ended(reason),
                 Next::TooSlow(reason) => return Fill::TooSlow(reason),

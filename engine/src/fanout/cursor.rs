@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::log::{EndReason, Entry, Log, Position};
 use super::log_record::LogPlace;
+use super::slow_reader::{Drop, DropReason, Limits, Queued, Relief, SlowReader, SlowReaderPolicy};
 
 /// Where a reader's stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,48 +20,15 @@ pub enum Start {
     Gop,
 }
 
-/// What happens when a reader's queue passes a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlowReaderPolicy {
-    /// End the reader instead of moving it.
-    pub disconnect: bool,
-    /// Most bytes between cursor and head.
-    pub queue_bytes: u64,
-    /// Most age of the packet at the cursor.
-    pub queue_age: Duration,
-}
-
-/// Why packets were not sent to a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum DropReason {
-    /// `readerQueueBytes`.
-    #[error("queue_bytes")]
-    QueueBytes,
-    /// `readerQueueAge`.
-    #[error("queue_age")]
-    QueueAge,
-    /// A ring between shards was full.
-    #[error("ring_full")]
-    RingFull,
-    /// No start point came in time, so the reader began without one.
-    #[error("no_start_point")]
-    NoStartPoint,
-}
-
-/// What a jump has cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drop {
-    /// Why.
-    pub reason: DropReason,
-    /// Bytes of the log that the reader was not given.
-    pub bytes: u64,
-}
-
 /// What the reader does next.
 #[derive(Debug)]
 pub enum Next<'log> {
     /// Take this entry from this packet on.
     Take(&'log Entry, u32),
+    /// The same, but for the access units that no other refers to.
+    TakeLess(&'log Entry, u32),
+    /// The reader, which has numbers of its own, has been moved from here: what it takes next follows what it took last.
+    Moved(Position),
     /// Nothing to take now.
     Wait,
     /// All is taken and the stream has ended.
@@ -84,14 +52,25 @@ enum Place {
     },
 }
 
+/// Why a reader takes less than all, and whether that has been counted: it has once there is something to leave out.
+#[derive(Clone, Copy, Debug)]
+struct TakesLess {
+    reason: DropReason,
+    is_told: bool,
+}
+
 /// A reader's place.
 #[derive(Clone, Debug)]
 pub struct Cursor {
     place: Place,
-    policy: SlowReaderPolicy,
+    limits: Limits,
     /// Part of an access unit is taken: no jump before its end.
     mid_access_unit: bool,
-    dropped: Option<Drop>,
+    /// Why the reader is given less than all, until it has caught up.
+    takes_less: Option<TakesLess>,
+    /// A reader that has begun behind has this until it has caught up.
+    relief: Option<Box<Relief>>,
+    dropped: Option<Box<Drop>>,
     /// When the reader began.
     begun: Instant,
 }
@@ -107,8 +86,10 @@ impl Cursor {
         };
         Self {
             place,
-            policy,
+            limits: Limits::new(policy),
             mid_access_unit: false,
+            takes_less: None,
+            relief: relief_at(log, place, now),
             dropped: None,
             begun: now,
         }
@@ -145,8 +126,18 @@ impl Cursor {
 
     /// What to take next. Jumps first if the policy says so; [`Self::poll_drop`] tells of that.
     pub fn next<'log>(&mut self, log: &'log Log, now: Instant) -> Next<'log> {
-        if let Some(too_slow) = self.apply_policy(log, now) {
-            return Next::TooSlow(too_slow);
+        self.next_behind(log, 0, now)
+    }
+
+    /// The same for a reader for whom the kernel holds so many bytes, which are part of its queue.
+    pub fn next_behind<'log>(
+        &mut self,
+        log: &'log Log,
+        kernel_bytes: u64,
+        now: Instant,
+    ) -> Next<'log> {
+        if let Some(instead) = self.apply_policy(log, kernel_bytes, now) {
+            return instead;
         }
         self.find_start(log, now);
         let Place::At(mut position) = self.place else {
@@ -157,9 +148,12 @@ impl Cursor {
         };
         if let (Some(resume_at), false) = (entry.resume_at, position.packet > 0) {
             position.packet = resume_at;
-            self.note_drop(DropReason::RingFull, 0);
+            self.note_drop(DropReason::RingFull, 0, 0);
         }
-        Next::Take(entry, position.packet)
+        match self.takes_less {
+            None => Next::Take(entry, position.packet),
+            Some(_) => Next::TakeLess(entry, position.packet),
+        }
     }
 
     /// Moves behind what was taken of `entry`: all of it, or up to `packet`.
@@ -184,59 +178,125 @@ impl Cursor {
 
     /// What was dropped since it was last asked.
     pub fn poll_drop(&mut self) -> Option<Drop> {
-        self.dropped.take()
+        self.dropped.take().map(|dropped| *dropped)
     }
 
     fn nothing_to_take(log: &Log) -> Next<'_> {
         log.ended().map_or(Next::Wait, Next::Ended)
     }
 
-    fn apply_policy(&mut self, log: &Log, now: Instant) -> Option<DropReason> {
+    /// What becomes of the reader instead of that it takes what is next, if anything.
+    fn apply_policy<'log>(
+        &mut self,
+        log: &'log Log,
+        kernel_bytes: u64,
+        now: Instant,
+    ) -> Option<Next<'log>> {
         let Place::At(position) = self.place else {
             return None;
         };
-        let reason = self.passed_limit(log, position, now)?;
+        if position.entry >= log.head() {
+            self.note_caught_up();
+            return None;
+        }
+        let queued = queued_at(log, position, kernel_bytes, now);
         let is_gone = position.entry < log.tail();
+        let reason = self.limits.passed_by(queued);
+        if reason.is_none() && !is_gone {
+            return None;
+        }
+        let behind = Behind {
+            position,
+            kernel_bytes,
+            reason: reason.unwrap_or(DropReason::QueueBytes),
+        };
+        self.handle_passed(log, behind, now)
+    }
+
+    /// A limit is passed, or the place has left the log, as few readers' ever does.
+    #[cold]
+    fn handle_passed<'log>(
+        &mut self,
+        log: &'log Log,
+        behind: Behind,
+        now: Instant,
+    ) -> Option<Next<'log>> {
+        let position = behind.position;
+        let is_gone = position.entry < log.tail();
+        let limits = self.limits.relieved(self.relief.as_deref());
+        let reason = match is_gone {
+            true => behind.reason,
+            false => behind.passes(log, limits, now)?,
+        };
         let is_mid_unit = self.mid_access_unit && !log.begins_unit(position);
         if is_mid_unit && !is_gone {
             return None;
         }
-        if self.policy.disconnect || is_mid_unit {
-            return Some(reason);
+        if limits.slow_reader == SlowReader::Disconnect || is_mid_unit {
+            return Some(Next::TooSlow(reason));
         }
-        self.jump(log, position, reason, now);
-        None
-    }
-
-    fn passed_limit(&self, log: &Log, position: Position, now: Instant) -> Option<DropReason> {
-        if position.entry >= log.head() {
+        let skips = limits.slow_reader == SlowReader::SkipNonReference;
+        if skips && !is_gone && behind.passes(log, limits.doubled(), now).is_none() {
+            self.takes_less.get_or_insert(TakesLess {
+                reason,
+                is_told: false,
+            });
             return None;
         }
-        let Some(entry) = log.entry(position.entry) else {
-            return Some(DropReason::QueueBytes);
-        };
-        if log.bytes_from(position.entry) > self.policy.queue_bytes {
-            return Some(DropReason::QueueBytes);
-        }
-        (now.saturating_duration_since(entry.read_at) > self.policy.queue_age)
-            .then_some(DropReason::QueueAge)
+        let is_moved = self.jump(log, position, reason, now);
+        (is_moved && skips).then_some(Next::Moved(position))
     }
 
-    /// To the latest start point if that is ahead, else to the next one that comes. At the end of a stream there is none to
-    /// come, and what is left is within the log's bounds: the reader goes on.
-    fn jump(&mut self, log: &Log, from: Position, reason: DropReason, now: Instant) {
-        let lag = log.bytes_from(from.entry);
-        match log.latest_start().filter(|start| *start > from) {
-            Some(start) => {
-                self.place = Place::At(start);
-                self.note_drop(reason, lag - log.bytes_from(start.entry));
-            }
-            None if log.ended().is_some() && from.entry >= log.tail() => {}
-            None => {
-                self.place = waits_for_start(log, now);
-                self.note_drop(reason, lag);
-            }
-        }
+    fn note_caught_up(&mut self) {
+        self.relief = None;
+        self.takes_less = None;
+    }
+
+    /// To the latest start point if that is ahead and within the limits, else to the next one that comes. At the end of a
+    /// stream there is none to come, and what is left is within the log's bounds: the reader goes on, and false comes
+    /// back.
+    fn jump(&mut self, log: &Log, from: Position, reason: DropReason, now: Instant) -> bool {
+        let lag = log.bytes_behind(from);
+        let is_near = |start: &Position| {
+            let behind = Behind {
+                position: *start,
+                kernel_bytes: 0,
+                reason,
+            };
+            *start > from && behind.passes(log, self.limits, now).is_none()
+        };
+        let to = match log.latest_start().filter(is_near) {
+            Some(start) => start,
+            None if log.ended().is_some() && from.entry >= log.tail() => return false,
+            None => Position {
+                entry: log.head(),
+                packet: 0,
+            },
+        };
+        let units = log.units_between(from, to);
+        self.note_drop(reason, lag - log.bytes_behind(to), units);
+        self.place = match to.entry >= log.head() {
+            true => waits_for_start(log, now),
+            false => Place::At(to),
+        };
+        self.mid_access_unit = false;
+        self.note_caught_up();
+        true
+    }
+
+    /// The reader was not given access units of so many bytes, because it takes less.
+    pub fn note_left_out(&mut self, bytes: u64, units: u64) {
+        let Some(takes_less) = &mut self.takes_less else {
+            return;
+        };
+        let times = u64::from(!std::mem::replace(&mut takes_less.is_told, true));
+        let reason = takes_less.reason;
+        self.note(Drop {
+            reason,
+            bytes,
+            units,
+            times,
+        });
     }
 
     fn find_start(&mut self, log: &Log, now: Instant) {
@@ -249,7 +309,7 @@ impl Cursor {
             if let Some(start) = log.start_after(starts_seen) {
                 self.place = Place::At(start);
             } else if now >= deadline && log.head() > from {
-                self.note_drop(DropReason::NoStartPoint, 0);
+                self.note_drop(DropReason::NoStartPoint, 0, 0);
                 self.place = Place::WaitsForAccessUnit { from: log.head() };
             }
         }
@@ -268,12 +328,69 @@ impl Cursor {
         }
     }
 
-    fn note_drop(&mut self, reason: DropReason, bytes: u64) {
-        let before = self.dropped.map_or(0, |dropped| dropped.bytes);
-        self.dropped = Some(Drop {
+    fn note_drop(&mut self, reason: DropReason, bytes: u64, units: u64) {
+        self.note(Drop {
             reason,
-            bytes: before + bytes,
+            bytes,
+            units,
+            times: 1,
         });
+    }
+
+    fn note(&mut self, drop: Drop) {
+        match &mut self.dropped {
+            Some(before) => **before = before.with(drop),
+            none => *none = Some(Box::new(drop)),
+        }
+    }
+}
+
+/// A reader's place when it has passed a limit.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    position: Position,
+    kernel_bytes: u64,
+    reason: DropReason,
+}
+
+impl Behind {
+    /// The limit that is passed by what lies behind the access unit at this place. Nothing lies behind the newest.
+    fn passes(self, log: &Log, limits: Limits, now: Instant) -> Option<DropReason> {
+        let behind = log.after_unit(self.position)?;
+        let oldest = match self.kernel_bytes {
+            0 => queued_at(log, behind, 0, now),
+            held => queued_at(log, self.position, held, now),
+        };
+        limits.passed_by(Queued {
+            bytes: log.bytes_behind(behind) + self.kernel_bytes,
+            age: oldest.age,
+        })
+    }
+}
+
+/// What waits for a reader that stands here, and for whom the kernel holds so much.
+fn queued_at(log: &Log, position: Position, kernel_bytes: u64, now: Instant) -> Queued {
+    let oldest = match kernel_bytes {
+        0 => log
+            .entry(position.entry.max(log.tail()))
+            .map(|entry| entry.read_at),
+        held => log.read_before(position.entry, held),
+    };
+    Queued {
+        bytes: log.bytes_from(position.entry) + kernel_bytes,
+        age: oldest.map_or(Duration::ZERO, |oldest| {
+            now.saturating_duration_since(oldest)
+        }),
+    }
+}
+
+/// What a reader that begins at a place behind the head is behind by intent.
+fn relief_at(log: &Log, place: Place, now: Instant) -> Option<Box<Relief>> {
+    match place {
+        Place::At(position) if position.entry < log.head() => {
+            Some(Box::new(Relief(queued_at(log, position, 0, now))))
+        }
+        _ => None,
     }
 }
 
@@ -294,7 +411,7 @@ mod tests {
     use std::sync::Arc;
 
     const PATIENT: SlowReaderPolicy = SlowReaderPolicy {
-        disconnect: false,
+        slow_reader: SlowReader::DropToKeyFrame,
         queue_bytes: u64::MAX,
         queue_age: Duration::from_secs(3600),
     };
@@ -393,7 +510,9 @@ mod tests {
             cursor.poll_drop(),
             Some(Drop {
                 reason: DropReason::QueueBytes,
-                bytes: 160
+                bytes: 160,
+                units: 0,
+                times: 1,
             })
         );
     }
@@ -444,12 +563,17 @@ mod tests {
         let mut log = log_with(ROOMY);
         let now = Instant::now();
         log.append(Arc::new(batch_at(0, &[(0, true)], now)), drop);
+        log.append(Arc::new(batch_at(1, &[(0, true)], now)), drop);
         let policy = SlowReaderPolicy {
-            disconnect: true,
+            slow_reader: SlowReader::Disconnect,
             queue_age: Duration::from_secs(5),
             ..PATIENT
         };
-        let mut cursor = Cursor::new(&log, Start::Gop, policy, now);
+        let mut cursor = Cursor::new(&log, Start::KeyFrame, policy, now);
+        cursor.place = Place::At(Position {
+            entry: 0,
+            packet: 0,
+        });
         assert!(matches!(
             cursor.next(&log, now + Duration::from_secs(5)),
             Next::Take(..)

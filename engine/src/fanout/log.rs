@@ -414,7 +414,7 @@ impl Log {
         })
     }
 
-    fn is_leading(&self, packet: &Packet) -> bool {
+    pub(super) fn is_leading(&self, packet: &Packet) -> bool {
         usize::from(packet.track) == self.info.leading() && !packet.flags.has(PacketFlags::RTCP)
     }
 

@@ -10,13 +10,16 @@ mod datagrams;
 mod local_batch;
 mod log;
 mod log_record;
+mod log_units;
 mod shared_log;
+mod slow_reader;
 mod wake_queue;
 
-pub use cursor::{Cursor, Drop, DropReason, Next, SlowReaderPolicy, Start};
+pub use cursor::{Cursor, Next, Start};
 pub use datagrams::{DatagramBatch, DatagramNumbering, DatagramRun};
 pub use local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX, VariantImage};
 pub use log::{Appended, EndReason, Entry, Log, LogLimits, Position};
 pub use log_record::{IN_STEP, LogPlace, LogRecord};
 pub use shared_log::{DatagramSeat, ReaderSeat, SharedLog};
+pub use slow_reader::{Drop, DropReason, SlowReader, SlowReaderPolicy};
 pub use wake_queue::{WakeLimits, WakeQueue};

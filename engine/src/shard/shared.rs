@@ -146,11 +146,11 @@ impl ServerState {
     /// Counts that a reader was moved forward on a shard; only that shard may.
     pub fn count_drop(&self, shard: usize, path: &PathEntry, dropped: Drop) {
         if let Some(counts) = self.drops.get(shard) {
-            counts.count(dropped.reason);
+            counts.count(dropped.reason, dropped.times);
         }
         let known = DROP_REASONS.iter().zip(&path.drops);
         for (_, count) in known.filter(|(reason, _)| **reason == dropped.reason) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(dropped.times, Ordering::Relaxed);
         }
         let bytes = &path.dropped_bytes;
         bytes.fetch_add(dropped.bytes, Ordering::Relaxed);

@@ -184,10 +184,11 @@ fn tell_of_loss(event: &Event) -> Option<Told> {
             path,
             reason,
             bytes,
+            units,
             times,
         } => {
             let fields = json!({
-                "session": id_of(*session), "reason": reason.to_string(), "bytes": bytes, "times": times,
+                "session": id_of(*session), "reason": reason.to_string(), "bytes": bytes, "accessUnits": units, "times": times,
             });
             Told::on(EventKind::ReaderDropped, path, fields)
         }

@@ -19,6 +19,7 @@ use crate::fanout::{Cursor, Log, Position};
 use crate::session::transport::{Sink, Transport};
 use crate::shard::{
     DatagramPeer, DatagramTaker, DatagramWay, FedEnd, FedReader, FedSeat, PeerSeat, SessionHandle,
+    Shard,
 };
 use crate::stream::TrackBase;
 
@@ -45,6 +46,13 @@ impl DatagramTaker for ReaderReports {
     }
 }
 
+impl DatagramReader {
+    /// The reader is gone.
+    pub(super) fn finish_drops(&self, shard: &Shard) {
+        self.fed.finish_drops(shard);
+    }
+}
+
 impl<T: Transport> Connection<T> {
     /// Has the reader's datagrams sent from its cursor on, and says where each track begins; nothing where UDP is switched
     /// off.
@@ -60,7 +68,7 @@ impl<T: Transport> Connection<T> {
         let feed = self.shard.datagram_feed(entry, generation, log, ports);
         let (queue, infos) = {
             let log = log.log.borrow();
-            let cursor = Cursor::new(&log, start.start, start.policy, now());
+            let cursor = Cursor::new(&log, start.start, start.policy.for_datagrams(), now());
             let infos = datagram_infos(&log, &described.begin, cursor.position());
             let queue = DatagramQueue::new(cursor, way.is_set_up(), described.begin.clone());
             (queue, infos)

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shardcast_config::{Config, PathConfig, SlowReader, Start as ConfigStart};
+use shardcast_config::{Config, PathConfig, SlowReader as ConfigSlowReader, Start as ConfigStart};
 use shardcast_platform::SendBuffer;
 use shardcast_protocol::rtsp::{
     Parsed, Question, Request, Response, RtpInfo, StatusCode, Step, TransportKind,
@@ -21,7 +21,9 @@ use super::rtp_info::rtp_infos;
 use super::writer::{Media, Play, WriterEnd, spawn_writer};
 use crate::egress::TcpQueue;
 use crate::event::SessionEnd;
-use crate::fanout::{ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReaderPolicy, Start};
+use crate::fanout::{
+    ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReader, SlowReaderPolicy, Start,
+};
 use crate::latency::PathLatency;
 use crate::path::PathEntry;
 use crate::record::{Role, SessionRecord};
@@ -230,7 +232,7 @@ impl<T: Transport> Connection<T> {
                 &subscription.entry.name,
                 log,
                 described,
-                *policy,
+                policy.for_datagrams(),
             );
             let infos = rtp_infos(&log.log.borrow(), begin, None, now);
             return (Media::Group(group.clone()), infos);
@@ -262,7 +264,10 @@ impl<T: Transport> Connection<T> {
 
 fn policy_of(path: &PathConfig) -> SlowReaderPolicy {
     SlowReaderPolicy {
-        disconnect: path.slow_reader == SlowReader::Disconnect,
+        slow_reader: match path.slow_reader {
+            ConfigSlowReader::Disconnect => SlowReader::Disconnect,
+            ConfigSlowReader::DropToKeyFrame => SlowReader::DropToKeyFrame,
+        },
         queue_bytes: path.reader_queue_bytes as u64,
         queue_age: path.reader_queue_age,
     }

@@ -14,7 +14,7 @@ use super::datagrams::DatagramReader;
 use super::play::Subscription;
 use super::reported::ReportedLosses;
 use crate::connections::ConnectionRecord;
-use crate::drops::ReaderDrops;
+use crate::drops::{ReaderDrops, Slow};
 use crate::egress::{Fill, TcpQueue};
 use crate::event::{Event, SessionEnd};
 use crate::fanout::EndReason;
@@ -80,8 +80,16 @@ pub(super) fn spawn_writer<S: Sink>(
     });
     let write = async move {
         let end = match media {
-            Media::Interleaved(queue) => writer.write_media(queue).await,
-            Media::Datagrams(reader) => Box::pin(writer.follow_feed(&reader)).await,
+            Media::Interleaved(queue) => {
+                let end = writer.write_media(queue).await;
+                writer.drops.finish(writer.play.slow());
+                end
+            }
+            Media::Datagrams(reader) => {
+                let end = Box::pin(writer.follow_feed(&reader)).await;
+                reader.finish_drops(&writer.play.subscription.shard);
+                end
+            }
             Media::Group(group) => {
                 let end = Box::pin(writer.follow_group()).await;
                 drop(group);
@@ -260,9 +268,7 @@ impl<S: Sink> Writer<S> {
         if taken.rtcp > 0 {
             play.record.outbound_rtcp_packets.add(taken.rtcp.into());
         }
-        let (shard, path) = (&play.subscription.shard, &play.subscription.entry);
-        let (dropped, server) = (queue.poll_drop(), &shard.server);
-        self.drops.note(dropped, now, &play.record, path, server);
+        self.drops.note(queue.poll_drop(), now, play.slow());
         fill
     }
 }
@@ -270,6 +276,14 @@ impl<S: Sink> Writer<S> {
 impl Play {
     pub(super) fn has_answers(&self) -> bool {
         !self.answers.borrow().is_empty()
+    }
+
+    fn slow(&self) -> Slow<'_> {
+        Slow {
+            record: &self.record,
+            path: &self.subscription.entry,
+            server: &self.subscription.shard.server,
+        }
     }
 
     fn take_answers(&self, gather: &mut Gather) {

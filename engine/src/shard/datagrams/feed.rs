@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use super::in_step::{InStep, Left, Sent};
 use super::pacer::BURST_INTERVAL;
 use super::ports::DatagramPorts;
-use crate::drops::ReaderDrops;
+use crate::drops::{ReaderDrops, Slow};
 use crate::egress::{DatagramQueue, Fill, goodbye_runs};
 use crate::fanout::{
     DatagramRun, DatagramSeat, DropReason, EndReason, IN_STEP, Log, ReaderSeat, SharedLog,
@@ -150,6 +150,14 @@ impl FedReader {
         }
     }
 
+    fn slow<'a>(&'a self, path: &'a PathEntry, shard: &'a Shard) -> Slow<'a> {
+        Slow {
+            record: &self.record,
+            path,
+            server: &shard.server,
+        }
+    }
+
     /// From here on it is sent what is sent in step.
     pub(super) fn note_told(&self, sent: &Sent) {
         self.told.replace(sent.clone());
@@ -201,6 +209,12 @@ impl FedSeat {
     #[must_use]
     pub fn ended(&self) -> Option<FedEnd> {
         self.reader.ended.get()
+    }
+
+    /// Tells what has not been told yet of what the reader was not given.
+    pub fn finish_drops(&self, shard: &Shard) {
+        let slow = self.reader.slow(&self.feed.entry, shard);
+        self.reader.drops.finish(slow);
     }
 
     /// Tells the reader that the stream has ended (RFC 3550, section 6.6). It may be lost; its connection says it again.
@@ -297,11 +311,9 @@ impl DatagramFeed {
             fill
         };
         if let Some(dropped) = group.queue.poll_drop() {
-            let (path, server) = (&self.entry, &shard.server);
             for reader in group.readers() {
-                reader
-                    .drops
-                    .note(Some(dropped), now, &reader.record, path, server);
+                let slow = reader.slow(&self.entry, shard);
+                reader.drops.note(Some(dropped), now, slow);
             }
         }
         group.tell(now);
@@ -425,11 +437,8 @@ impl DatagramFeed {
         reader.record.packets.add(taken.packets.into());
         let rtcp = &reader.record.outbound_rtcp_packets;
         rtcp.add(taken.rtcp.into());
-        let (dropped, path) = (queue.poll_drop(), &self.entry);
-        let server = &shard.server;
-        reader
-            .drops
-            .note(dropped, now, &reader.record, path, server);
+        let slow = reader.slow(&self.entry, shard);
+        reader.drops.note(queue.poll_drop(), now, slow);
         match fill {
             Fill::Ready => {}
             Fill::Empty => return Served::AtHead,
