@@ -71,6 +71,8 @@ pub enum Start {
     KeyFrame,
     /// At the newest key frame that the log has, sent at once.
     Gop,
+    /// There too, with timestamps that bring it to the live pictures at once.
+    CatchUp,
 }
 
 impl Default for PathConfig {
@@ -121,6 +123,7 @@ impl PathConfig {
                 ("live", Start::Live),
                 ("keyFrame", Start::KeyFrame),
                 ("gop", Start::Gop),
+                ("catchUp", Start::CatchUp),
             ],
             &mut self.start,
         );

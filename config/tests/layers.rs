@@ -54,7 +54,7 @@ fn a_deprecated_key_whose_successor_is_not_built_is_named_in_the_same_warning() 
 #[test]
 fn one_warning_names_every_key_that_is_not_built() {
     let text = "playback: yes\ndumpPackets: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
-                pathDefaults: {start: catchUp}\npaths:\n  \
+                pathDefaults: {rtspRangeStart: now}\npaths:\n  \
                 cam1: {record: yes}\n  cam2: {record: yes, slowReader: skipNonReference}\n";
     let loaded = parsed(text);
     assert_eq!(loaded.warnings.len(), 1);
@@ -63,7 +63,7 @@ fn one_warning_names_every_key_that_is_not_built() {
         "dumpPackets (line 2)",
         "hlsVariant (line 3)",
         "logDestinations: syslog (line 4)",
-        "pathDefaults.start: catchUp (line 5)",
+        "pathDefaults.rtspRangeStart (line 5)",
         "paths.cam1.record (line 7, and 1 more)",
         "paths.cam2.slowReader: skipNonReference (line 8)",
     ] {

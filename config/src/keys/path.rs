@@ -236,6 +236,6 @@ pub(crate) const PATH: &[Key] = &[
         "start",
         Kind::Choice(&["live", "keyFrame", "gop", "catchUp"]),
         "keyFrame",
-        BuiltExcept(&["catchUp"]),
+        Built,
     ),
 ];

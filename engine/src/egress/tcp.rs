@@ -3,17 +3,18 @@
 //! A reader with the usual channels takes each batch as one slice. For other channels the shard keeps up to four more
 //! images; beyond those a reader gets wire headers of its own in front of shared payloads.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
 
+use super::begin::Begin;
 use super::cargo::Cargo;
-use super::reports::report_at;
+use super::reports::FirstClock;
 use super::taken::Taken;
 use crate::fanout::{
     ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, LogPlace, Next,
+    Position,
 };
 use crate::stream::{Packet, RUNS_MAX, TrackBase, WIRE_HEADER_BYTES, wire_report};
 
@@ -52,19 +53,14 @@ pub struct TcpQueue {
     cargo: Cargo,
     /// Where that has brought the reader.
     place: LogPlace,
-    /// Where the tracks began, until the reader was told the clock.
-    reports_due: Option<Arc<[TrackBase]>>,
+    /// Until the reader has caught up.
+    begin: Option<Box<Begin>>,
 }
 
 impl TcpQueue {
-    /// A reader at `cursor` with these channels, of a stream whose tracks began at `begin`.
+    /// A reader at `cursor` with these channels that begins so.
     #[must_use]
-    pub fn new(
-        log: &mut Log,
-        cursor: Cursor,
-        channels: ChannelMap,
-        begin: Arc<[TrackBase]>,
-    ) -> Self {
+    pub fn new(log: &mut Log, cursor: Cursor, channels: ChannelMap, begin: Box<Begin>) -> Self {
         let whole = channels.0.len() == log.info().tracks().len();
         let image = match channels.is_usual() && whole {
             true => Image::Usual,
@@ -79,7 +75,7 @@ impl TcpQueue {
             taken: Taken::default(),
             cargo: Cargo::default(),
             place: LogPlace::NOWHERE,
-            reports_due: Some(begin),
+            begin: Some(begin),
         }
     }
 
@@ -104,10 +100,8 @@ impl TcpQueue {
                     if !self.has_room(gather, entry, packet) {
                         return Fill::Ready;
                     }
-                    if let Some(begin) = self.reports_due.take() {
-                        let reports = push_reports(entry, packet, &begin, &self.channels, gather);
-                        self.taken.packets += reports;
-                        self.taken.rtcp += reports;
+                    if self.begin.is_some() && self.take_begin(log, entry, packet, gather) {
+                        continue;
                     }
                     let taken_before = self.taken.packets;
                     let taken_to = self.take(entry, packet, gather);
@@ -146,6 +140,43 @@ impl TcpQueue {
         std::mem::take(&mut self.taken)
     }
 
+    /// What comes before all else, and what the reader is sent until it has caught up; whether that was the entry, as far as
+    /// it is to be sent so.
+    fn take_begin(&mut self, log: &Log, entry: &Entry, packet: u32, gather: &mut Gather) -> bool {
+        let Some(mut begin) = self.begin.take() else {
+            return false;
+        };
+        if let Some((clock, tracks)) = begin.take_clock(log, entry, packet) {
+            self.push_reports(&clock, &tracks, gather);
+        }
+        let place = self.cursor.position();
+        let (Some(catch_up), Some(Position { entry: number, .. })) = (begin.catch_up(place), place)
+        else {
+            return false;
+        };
+        if let Some(pressed) = log.pressed_batch(catch_up, number, entry, &self.channels) {
+            self.taken.packets += pressed.packets;
+            push_all(std::iter::once(pressed.bytes), gather);
+        }
+        self.cursor.advance(entry, catch_up.end_in(number));
+        self.begin = Some(begin);
+        true
+    }
+
+    /// A sender report for each of the reader's tracks, before its first packet.
+    fn push_reports(&mut self, clock: &FirstClock<'_>, tracks: &[TrackBase], gather: &mut Gather) {
+        for (track, (base, place)) in tracks.iter().zip(&self.channels.0).enumerate() {
+            let report = clock.report(track, base.ssrc);
+            let wire = report.and_then(|report| wire_report(track, &report));
+            if let (Some(mut wire), Some((_, rtcp))) = (wire, *place) {
+                wire[1] = rtcp;
+                push_all(std::iter::once(Slice::new(wire.freeze())), gather);
+                self.taken.packets += 1;
+                self.taken.rtcp += 1;
+            }
+        }
+    }
+
     /// An empty write takes any batch, so that a large one cannot block for ever.
     fn has_room(&self, gather: &Gather, entry: &Entry, packet: u32) -> bool {
         if gather.is_empty() {
@@ -176,33 +207,6 @@ impl TcpQueue {
         self.taken.rtcp += entry.batch.shared().rtcp_packets(packet..to);
         taken_to
     }
-}
-
-/// A sender report for each of the reader's tracks, before its first packet: players that learn of the clock only while they
-/// play begin anew at that moment and lose pictures (VLC). How many there were.
-fn push_reports(
-    entry: &Entry,
-    packet: u32,
-    begin: &[TrackBase],
-    channels: &ChannelMap,
-    gather: &mut Gather,
-) -> u32 {
-    let batch = entry.batch.shared();
-    let mut reports = 0;
-    for (track, (base, place)) in begin.iter().zip(&channels.0).enumerate() {
-        let report = report_at(batch, packet, track, base.ssrc);
-        let wire = report.and_then(|report| wire_report(track, &report));
-        if let (Some(mut wire), Some((_, rtcp))) = (wire, *place) {
-            wire[1] = rtcp;
-            let pushed = gather.push(Slice::new(wire.freeze()));
-            assert!(
-                pushed.is_ok(),
-                "a first write has room for a report per track"
-            );
-            reports += 1;
-        }
-    }
-    reports
 }
 
 fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<u32> {
@@ -315,8 +319,8 @@ mod tests {
         };
         let cursor = Cursor::new(log, Start::Gop, policy, Instant::now());
         let channels = ChannelMap(channels.iter().copied().collect());
-        let mut queue = TcpQueue::new(log, cursor, channels, [].into());
-        queue.reports_due = None;
+        let mut queue = TcpQueue::new(log, cursor, channels, Begin::new([].into(), None));
+        queue.begin = None;
         queue
     }
 
@@ -345,7 +349,7 @@ mod tests {
         let clock = StreamClock::begin(log.info(), &begin);
         log.append(batch_with(0, 2, 100, clock), drop);
         let mut queue = queue(&mut log, &[Some((4, 5)), None]);
-        queue.reports_due = Some(begin.into());
+        queue.begin = Some(Begin::new(begin.into(), None));
         let mut gather = Gather::new();
         assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
         assert_eq!(

@@ -4,7 +4,6 @@
 //! once: a burst of hundreds overruns the buffers on its way.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +11,8 @@ use shardcast_platform::Slice;
 use shardcast_protocol::container::rtp::SequenceNumber;
 use smallvec::SmallVec;
 
-use super::reports::first_report;
+use super::begin::Begin;
+use super::reports::FirstClock;
 use super::{Cargo, Fill, Taken};
 use crate::fanout::{Cursor, DatagramRun, Drop, Entry, Log, LogPlace, Next, Position};
 use crate::stream::{TrackBase, compound_goodbye};
@@ -22,6 +22,14 @@ const BURST_DATAGRAMS_MIN: usize = 24;
 
 /// A batch leaves in at most so many bursts, however large it is, a millisecond apart: more would be latency for nothing.
 const BURSTS_MAX: usize = 8;
+
+/// A reader catches up in about so many bursts, however much that is: in a tenth of a second, as what comes between two bursts
+/// is seldom more than a millisecond. More at once overruns the buffers of players, which hold some 90 datagrams where
+/// nobody has set them otherwise (Linux).
+const CATCH_UP_BURSTS: u64 = 64;
+
+/// What a datagram of ordinary video holds.
+const CATCH_UP_DATAGRAM_BYTES: u64 = 1400;
 
 /// A reader's place in a log and the datagrams that it is to be sent next.
 #[derive(Debug)]
@@ -35,17 +43,17 @@ pub struct DatagramQueue {
     read_at: Option<Instant>,
     burst_datagrams: usize,
     taken: Taken,
-    /// Where the tracks began, until the reader was told the clock.
-    reports_due: Option<Arc<[TrackBase]>>,
+    /// Until the reader has caught up.
+    begin: Option<Box<Begin>>,
 }
 
 impl DatagramQueue {
-    /// A reader at `cursor` of these tracks, of a stream whose tracks began at `begin`.
+    /// A reader at `cursor` of these tracks that begins so.
     #[must_use]
     pub fn new(
         cursor: Cursor,
         is_set_up: impl IntoIterator<Item = bool>,
-        begin: Arc<[TrackBase]>,
+        begin: Box<Begin>,
     ) -> Self {
         Self {
             cursor,
@@ -54,21 +62,25 @@ impl DatagramQueue {
             read_at: None,
             burst_datagrams: BURST_DATAGRAMS_MIN,
             taken: Taken::default(),
-            reports_due: Some(begin),
+            begin: Some(begin),
         }
     }
 
     /// Takes the next batch's datagrams, once those before it have left.
     pub fn fill(&mut self, log: &Log, now: Instant) -> Fill {
-        while self.runs.is_empty() {
+        while self.runs.is_empty() || self.is_catching_up() {
             match self.cursor.next(log, now) {
                 Next::Take(entry, packet) | Next::TakeLess(entry, packet) => {
                     let number = self.cursor.position().map_or(0, |at| at.entry);
                     self.read_at = self.cursor.read_time(entry);
-                    self.take(log, number, entry, packet);
+                    if self.begin.is_some() && self.take_begin(log, number, entry, packet) {
+                        continue;
+                    }
+                    self.take(log, number, packet);
                     self.cursor.advance(entry, None);
                 }
                 Next::Moved(_) => {}
+                _ if self.has_runs() => return Fill::Ready,
                 Next::Wait => return Fill::Empty,
                 Next::Ended(reason) => return Fill::Ended(reason),
                 Next::TooSlow(reason) => return Fill::TooSlow(reason),
@@ -128,7 +140,7 @@ impl DatagramQueue {
             read_at: None,
             burst_datagrams: BURST_DATAGRAMS_MIN,
             taken: Taken::default(),
-            reports_due: None,
+            begin: None,
         }
     }
 
@@ -176,34 +188,73 @@ impl DatagramQueue {
         std::mem::take(&mut self.taken)
     }
 
-    fn take(&mut self, log: &Log, number: u64, entry: &Entry, packet: u32) {
+    fn take(&mut self, log: &Log, number: u64, packet: u32) {
         let Some(datagrams) = log.datagrams(number) else {
             return;
         };
-        if let Some(begin) = self.reports_due.take() {
-            self.push_reports(entry, packet, &begin);
-        }
-        let is_set_up = &self.is_set_up;
-        let mine = |run: &DatagramRun| is_set_up.get(usize::from(run.track)) == Some(&true);
-        self.runs.extend(datagrams.runs_from(packet).filter(mine));
-        let count: usize = self.runs.iter().map(DatagramRun::datagrams).sum();
+        let count = self.push_runs(datagrams.runs_from(packet));
         self.burst_datagrams = count.div_ceil(BURSTS_MAX).max(BURST_DATAGRAMS_MIN);
-        let rtcp = self.runs.iter().filter(|run| run.is_rtcp).count();
-        // A queue for all of a feed's readers is never asked.
-        self.taken.packets = self.taken.packets.saturating_add(count as u32);
-        self.taken.rtcp = self.taken.rtcp.saturating_add(rtcp as u32);
+    }
+
+    /// What comes before all else, and what the reader is sent until it has caught up; whether that was the entry, as far as
+    /// it is to be sent so.
+    fn take_begin(&mut self, log: &Log, number: u64, entry: &Entry, packet: u32) -> bool {
+        let Some(mut begin) = self.begin.take() else {
+            return false;
+        };
+        if let Some((clock, tracks)) = begin.take_clock(log, entry, packet) {
+            self.push_reports(&clock, &tracks);
+        }
+        let Some(catch_up) = begin.catch_up(self.cursor.position()) else {
+            return false;
+        };
+        let pressed = log.pressed_datagrams(catch_up, number);
+        self.push_runs(pressed.iter().flat_map(|runs| runs.iter().cloned()));
+        self.burst_datagrams = catch_up_burst(catch_up.bytes());
+        self.cursor.advance(entry, catch_up.end_in(number));
+        self.begin = Some(begin);
+        true
+    }
+
+    /// Whether more of what the reader catches up by leaves in this burst: its batches are small, and many.
+    fn is_catching_up(&self) -> bool {
+        let catches_up = |begin: &Begin| begin.catch_up(self.cursor.position()).is_some();
+        self.begin.as_deref().is_some_and(catches_up)
+            && self.runs.iter().map(DatagramRun::datagrams).sum::<usize>() < self.burst_datagrams
+    }
+
+    /// Takes those of the reader's tracks; how many datagrams they are.
+    fn push_runs(&mut self, runs: impl Iterator<Item = DatagramRun>) -> usize {
+        let mut count = 0;
+        for run in runs.filter(|run| self.is_set_up.get(usize::from(run.track)) == Some(&true)) {
+            let datagrams = run.datagrams();
+            count += datagrams;
+            // A queue for all of a feed's readers is never asked.
+            self.taken.packets = self.taken.packets.saturating_add(datagrams as u32);
+            self.taken.rtcp = self.taken.rtcp.saturating_add(u32::from(run.is_rtcp));
+            self.runs.push_back(run);
+        }
+        count
     }
 
     /// A sender report for each of the reader's tracks, before its first packet.
-    fn push_reports(&mut self, entry: &Entry, packet: u32, begin: &[TrackBase]) {
-        for (track, (base, is_set_up)) in (0u8..).zip(begin.iter().zip(&self.is_set_up)) {
-            let batch = entry.batch.shared();
-            let report = first_report(batch, packet, usize::from(track), base.ssrc);
+    fn push_reports(&mut self, clock: &FirstClock<'_>, tracks: &[TrackBase]) {
+        for (track, (base, is_set_up)) in (0u8..).zip(tracks.iter().zip(&self.is_set_up)) {
+            let report = clock.compound_report(usize::from(track), base.ssrc);
             if let (Some(compound), true) = (report, is_set_up) {
                 self.runs.push_back(control_run(track, compound));
+                self.taken.packets = self.taken.packets.saturating_add(1);
+                self.taken.rtcp = self.taken.rtcp.saturating_add(1);
             }
         }
     }
+}
+
+/// Datagrams of a reader that catches up that leave at once.
+fn catch_up_burst(bytes: u64) -> usize {
+    let datagrams = bytes / CATCH_UP_DATAGRAM_BYTES;
+    let burst = datagrams.div_ceil(CATCH_UP_BURSTS);
+    usize::try_from(burst).map_or(BURST_DATAGRAMS_MIN, |burst| burst.max(BURST_DATAGRAMS_MIN))
 }
 
 /// A control packet that is a run of its own.

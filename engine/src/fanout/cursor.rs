@@ -3,8 +3,10 @@
 //! The cursor never touches another reader. It moves forward through the log; it jumps when the reader is too slow, only
 //! between access units, and only to a start point.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::catch_up::CatchUp;
 use super::log::{EndReason, Entry, Log, Position};
 use super::log_record::LogPlace;
 use super::slow_reader::{Drop, DropReason, Limits, Queued, Relief, SlowReader, SlowReaderPolicy};
@@ -18,6 +20,8 @@ pub enum Start {
     KeyFrame,
     /// At the latest start point in the log.
     Gop,
+    /// There too, but what is in the log already is to be sent with other timestamps ([`Log::catch_up`]).
+    CatchUp,
 }
 
 /// What the reader does next.
@@ -79,10 +83,10 @@ impl Cursor {
     /// A reader that begins now.
     #[must_use]
     pub fn new(log: &Log, start: Start, policy: SlowReaderPolicy, now: Instant) -> Self {
-        let place = match (start, log.latest_start()) {
-            (Start::Gop, Some(latest)) => Place::At(latest),
+        let place = match (log.resolve(start), log.latest_start()) {
+            (Start::Gop | Start::CatchUp, Some(latest)) => Place::At(latest),
             (Start::Live, _) => Place::WaitsForAccessUnit { from: log.head() },
-            (Start::Gop | Start::KeyFrame, _) => waits_for_start(log, now),
+            (Start::Gop | Start::CatchUp | Start::KeyFrame, _) => waits_for_start(log, now),
         };
         Self {
             place,
@@ -93,6 +97,20 @@ impl Cursor {
             dropped: None,
             begun: now,
         }
+    }
+
+    /// The same, and how it is to catch up with what is live if it does so.
+    #[must_use]
+    pub fn begin(
+        log: &Log,
+        start: Start,
+        policy: SlowReaderPolicy,
+        now: Instant,
+    ) -> (Self, Option<Rc<CatchUp>>) {
+        let cursor = Self::new(log, start, policy, now);
+        let catches_up = log.resolve(start) == Start::CatchUp;
+        let catch_up = catches_up.then(|| log.catch_up(now)).flatten();
+        (cursor, catch_up)
     }
 
     /// The packet with which this reader will begin, if it is in the log already.

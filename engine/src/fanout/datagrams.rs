@@ -84,13 +84,19 @@ impl DatagramRun {
 impl DatagramBatch {
     /// The runs from the batch's packet of this index on.
     pub fn runs_from(&self, packet: u32) -> impl Iterator<Item = DatagramRun> + '_ {
+        self.runs_within(packet..u32::MAX)
+    }
+
+    /// The runs of these of the batch's packets.
+    pub fn runs_within(&self, part: Range<u32>) -> impl Iterator<Item = DatagramRun> + '_ {
         self.runs.iter().filter_map(move |(run, places)| {
             let sources = self.packets.get(places.clone()).unwrap_or_default();
-            let skipped = sources
-                .iter()
-                .take_while(|source| **source < packet)
-                .count();
+            let skipped = sources.partition_point(|source| *source < part.start);
+            let kept = sources.partition_point(|source| *source < part.end);
             let mut rest = run.clone();
+            if kept < sources.len() {
+                rest = rest.split_front(kept);
+            }
             if skipped > 0 {
                 let _passed_over = rest.split_front(skipped);
             }

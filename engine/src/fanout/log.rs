@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::catch_up::JoinWindow;
 use super::datagrams::{DatagramBatch, DatagramNumbering};
 use super::local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX};
 use super::log_record::{LogPlace, LogRecord};
@@ -116,6 +117,7 @@ pub struct Log {
     ended: Option<EndReason>,
     variants: SmallVec<[ChannelMap; VARIANTS_MAX]>,
     datagrams: RefCell<Datagrams>,
+    pub(super) join_window: JoinWindow,
     /// What other threads see.
     record: Arc<LogRecord>,
 }
@@ -149,6 +151,7 @@ impl Log {
             ended: None,
             variants: SmallVec::new(),
             datagrams: RefCell::default(),
+            join_window: JoinWindow::default(),
             record: Arc::default(),
         }
     }
@@ -179,6 +182,7 @@ impl Log {
             resume_at,
         });
         self.evict_over_limits(read_at, evict);
+        self.join_window.prune(read_at);
         self.record.set_head(end, read_at);
         let oldest = self.entries.front().map_or(read_at, |entry| entry.read_at);
         self.record.set_tail(self.evicted_bytes, oldest);

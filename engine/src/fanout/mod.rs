@@ -5,6 +5,8 @@
 //! its own place; a cursor jumps only between access units and only to a start point. Batches come from the shard that owns
 //! the path and leave through `egress`.
 
+mod catch_up;
+mod compression;
 mod cursor;
 mod datagrams;
 mod local_batch;
@@ -15,6 +17,7 @@ mod shared_log;
 mod slow_reader;
 mod wake_queue;
 
+pub use catch_up::{CatchUp, PressedBatch};
 pub use cursor::{Cursor, Next, Start};
 pub use datagrams::{DatagramBatch, DatagramNumbering, DatagramRun};
 pub use local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX, VariantImage};

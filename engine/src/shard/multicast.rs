@@ -15,7 +15,7 @@ use shardcast_platform::{UdpSocket, sleep};
 use shardcast_runtime::local::Notify;
 
 use super::{Described, Shard};
-use crate::egress::{DatagramQueue, Fill, GOODBYE_AFTER, goodbye_runs};
+use crate::egress::{Begin, DatagramQueue, Fill, GOODBYE_AFTER, goodbye_runs};
 use crate::fanout::{
     Cursor, DatagramRun, DatagramSeat, ReaderSeat, SharedLog, SlowReaderPolicy, Start,
 };
@@ -170,6 +170,7 @@ impl MulticastGroup {
             policy,
             shardcast_platform::now(),
         );
+        let begin = Begin::new(described.begin.clone(), None);
         let all_tracks = self.leases.iter().map(|_| true);
         let sender = Sender {
             shard: shard.clone(),
@@ -178,7 +179,7 @@ impl MulticastGroup {
             log: log.clone(),
             seat: seat.clone(),
             is_stopped: is_stopped.clone(),
-            queue: DatagramQueue::new(cursor, all_tracks, described.begin.clone()),
+            queue: DatagramQueue::new(cursor, all_tracks, begin),
             tracks: self.leases.iter().map(at).collect(),
             begin: described.begin.clone(),
             latency: shard.latencies.of(path, shardcast_platform::now()),

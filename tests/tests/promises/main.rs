@@ -65,6 +65,7 @@
 
 mod admission;
 mod authentication;
+mod begins;
 mod continuity;
 mod deadlines;
 mod ends;

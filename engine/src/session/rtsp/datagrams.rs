@@ -13,9 +13,9 @@ use super::play::ReaderStart;
 use super::reported::ReportedLosses;
 use super::rtp_info::rtp_infos;
 use super::writer::{Writer, WriterEnd};
-use crate::egress::{DatagramQueue, GOODBYE_AFTER, first_sequence};
+use crate::egress::{Begin, DatagramQueue, GOODBYE_AFTER, first_sequence};
 use crate::event::SessionEnd;
-use crate::fanout::{Cursor, Log, Position};
+use crate::fanout::{CatchUp, Cursor, Log, Position};
 use crate::session::transport::{Sink, Transport};
 use crate::shard::{
     DatagramPeer, DatagramTaker, DatagramWay, FedEnd, FedReader, FedSeat, PeerSeat, SessionHandle,
@@ -68,9 +68,12 @@ impl<T: Transport> Connection<T> {
         let feed = self.shard.datagram_feed(entry, generation, log, ports);
         let (queue, infos) = {
             let log = log.log.borrow();
-            let cursor = Cursor::new(&log, start.start, start.policy.for_datagrams(), now());
-            let infos = datagram_infos(&log, &described.begin, cursor.position());
-            let queue = DatagramQueue::new(cursor, way.is_set_up(), described.begin.clone());
+            let policy = start.policy.for_datagrams();
+            let (cursor, catch_up) = Cursor::begin(&log, start.start, policy, now());
+            let (begin, position) = (&described.begin, cursor.position());
+            let infos = datagram_infos(&log, begin, position, catch_up.as_deref());
+            let begin = Begin::new(begin.clone(), catch_up);
+            let queue = DatagramQueue::new(cursor, way.is_set_up(), begin);
             (queue, infos)
         };
         let (begin, record) = (described.begin.clone(), losses.record.clone());
@@ -128,9 +131,19 @@ impl<T: Transport> Connection<T> {
 }
 
 /// As for any reader, but that the datagram image has numbers of its own.
-fn datagram_infos(log: &Log, begin: &[TrackBase], position: Option<Position>) -> Vec<RtpInfo> {
-    let mut infos = rtp_infos(log, begin, position, now());
+fn datagram_infos(
+    log: &Log,
+    begin: &[TrackBase],
+    position: Option<Position>,
+    catch_up: Option<&CatchUp>,
+) -> Vec<RtpInfo> {
+    let mut infos = rtp_infos(log, begin, position, catch_up, now());
+    let leading = log.info().leading();
     for info in &mut infos {
+        let position = match catch_up {
+            Some(catch_up) if info.track != leading => Some(catch_up.edge()),
+            _ => position,
+        };
         let first = position.and_then(|position| first_sequence(log, position, info.track));
         info.seq = first.map(|sequence| sequence.0);
     }

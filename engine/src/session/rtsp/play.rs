@@ -19,7 +19,7 @@ use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too
 use super::reported::ReportedLosses;
 use super::rtp_info::rtp_infos;
 use super::writer::{Media, Play, WriterEnd, spawn_writer};
-use crate::egress::TcpQueue;
+use crate::egress::{Begin, TcpQueue};
 use crate::event::SessionEnd;
 use crate::fanout::{
     ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReader, SlowReaderPolicy, Start,
@@ -234,7 +234,7 @@ impl<T: Transport> Connection<T> {
                 described,
                 policy.for_datagrams(),
             );
-            let infos = rtp_infos(&log.log.borrow(), begin, None, now);
+            let infos = rtp_infos(&log.log.borrow(), begin, None, None, now);
             return (Media::Group(group.clone()), infos);
         }
         if self.transport_kind() == TransportKind::Udp
@@ -243,10 +243,11 @@ impl<T: Transport> Connection<T> {
             return (Media::Datagrams(Box::new(reader)), infos);
         }
         let mut log = log.log.borrow_mut();
-        let cursor = Cursor::new(&log, start.start, *policy, now);
-        let infos = rtp_infos(&log, begin, cursor.position(), now);
+        let (cursor, catch_up) = Cursor::begin(&log, start.start, *policy, now);
+        let infos = rtp_infos(&log, begin, cursor.position(), catch_up.as_deref(), now);
         let channels = self.channel_map(described.info.tracks().len());
-        let queue = TcpQueue::new(&mut log, cursor, channels, begin.clone());
+        let begin = Begin::new(begin.clone(), catch_up);
+        let queue = TcpQueue::new(&mut log, cursor, channels, begin);
         (Media::Interleaved(queue), infos)
     }
 
@@ -278,6 +279,7 @@ fn start_of(path: &PathConfig) -> Start {
         ConfigStart::Live => Start::Live,
         ConfigStart::KeyFrame => Start::KeyFrame,
         ConfigStart::Gop => Start::Gop,
+        ConfigStart::CatchUp => Start::CatchUp,
     }
 }
 

@@ -8,18 +8,26 @@ use std::time::Instant;
 use shardcast_protocol::container::rtp::{HeaderView, RtpTimestamp, SequenceNumber};
 use shardcast_protocol::rtsp::RtpInfo;
 
-use crate::fanout::{Log, Position};
+use crate::fanout::{CatchUp, Log, Position};
 use crate::stream::{Batch, Packet, PacketFlags, TrackBase, WIRE_HEADER_BYTES};
 
-/// Where each track begins, all at one time: that of the packet at the cursor if it is in the log, else that of the newest
-/// packet, else now.
+/// Where each track begins, all at one time: that of the packet at the cursor if it is in the log, as it is sent to a reader
+/// that catches up, else that of the newest packet, else now.
 pub(super) fn rtp_infos(
     log: &Log,
     begin: &[TrackBase],
     position: Option<Position>,
+    catch_up: Option<&CatchUp>,
     now: Instant,
 ) -> Vec<RtpInfo> {
-    let first = position.and_then(|position| first_packet(log, position));
+    let pressed = |catch_up: &CatchUp| {
+        let (number, timestamp) = catch_up.first();
+        (log.info().leading(), number, timestamp)
+    };
+    let first = match catch_up {
+        Some(catch_up) => Some(pressed(catch_up)),
+        None => position.and_then(|position| first_packet(log, position)),
+    };
     let known = first.or_else(|| newest_packet(log, log.info().leading()));
     let times = match (known, log.newest()) {
         (Some((track, _, timestamp)), Some(batch)) => batch.clock.at_same_time(track, timestamp),
