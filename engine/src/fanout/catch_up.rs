@@ -227,11 +227,11 @@ impl Log {
     pub fn catch_up(&self, now: Instant) -> Option<Rc<CatchUp>> {
         let start = self.latest_start()?;
         let mut window = self.join_window.0.borrow_mut();
-        let is_current = |open: &&Box<Open>| {
+        let is_current = |open: &&Open| {
             let age = now.saturating_duration_since(open.made);
             open.catch_up.start == start && age <= JOIN_WINDOW
         };
-        if let Some(open) = window.as_ref().filter(is_current) {
+        if let Some(open) = window.as_deref().filter(is_current) {
             return Some(open.catch_up.clone());
         }
         let catch_up = Rc::new(CatchUp::new(self, start, self.live_edge())?);

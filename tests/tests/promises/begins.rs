@@ -70,7 +70,11 @@ impl Video {
 
     /// All of the group, from its key frame with parameter sets on, numbers without a gap.
     fn assert_whole_group(&self) {
-        let nal_types: Vec<u8> = self.0.iter().map(|packet| packet.payload[0] & 0x1f).collect();
+        let nal_types: Vec<u8> = self
+            .0
+            .iter()
+            .map(|packet| packet.payload[0] & 0x1f)
+            .collect();
         assert_eq!(nal_types[..3], [7, 8, 28], "SPS, PPS, fragment of a slice");
         for pair in self.0.windows(2) {
             assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
