@@ -10,18 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shardcast_bench::shape::{
-    Course, Load, Misbehaving, SourceShape, Synthetic, Transport as LoadTransport,
-};
+use shardcast_bench::shape::Load;
 use shardcast_bench::target::Target;
 
 use crate::BenchError;
 use crate::fanout::Cpus;
 use crate::server::ServerOptions;
 use crate::settings::Settings;
+use crate::steady::Steady;
 
-/// One in so many readers looks at its packets.
-const LOOKING_ONE_IN: usize = 10;
 /// Connections over which requests go in turn.
 const CONNECTIONS: u32 = 4;
 /// How long a response may take before the run fails.
@@ -70,30 +67,14 @@ pub struct BesideFigures {
 
 impl BesideShape {
     fn load(self) -> Load {
-        Load {
-            paths: self.paths,
+        let steady = Steady {
             readers: self.readers,
-            sampled: (self.readers / LOOKING_ONE_IN).max(1),
-            reader_transport: LoadTransport::Tcp,
-            publisher_transport: LoadTransport::Tcp,
-            source: SourceShape::Synthetic(Synthetic {
-                bits_per_second: self.mbit * 1e6,
-                frames_per_second: 30.0,
-                gop_frames: 60,
-                packet_bytes: 1400,
-                has_audio: false,
-            }),
-            gap: None,
-            course: Course {
-                ramp: Duration::from_secs(2),
-                warm_up: Duration::from_secs(2),
-                duration: self.duration,
-            },
-            storm: None,
-            misbehaving: Misbehaving::default(),
-            flapping: None,
-            seed: 1,
-        }
+            paths: self.paths,
+            mbit: self.mbit,
+            ramp: Duration::from_secs(2),
+            duration: self.duration,
+        };
+        steady.load()
     }
 }
 

@@ -8,17 +8,14 @@ use std::time::Duration;
 
 use argon2::password_hash::PasswordHasher as _;
 use argon2::{Algorithm, Argon2, Params, Version};
-use shardcast_bench::shape::{
-    Course, Load, Misbehaving, SourceShape, Storm, Synthetic, Transport as LoadTransport,
-};
+use shardcast_bench::shape::{Load, Storm};
 use shardcast_bench::target::{Credentials, Target};
 
 use crate::BenchError;
 use crate::fanout::Cpus;
 use crate::server::ServerOptions;
+use crate::steady::Steady;
 
-/// One in so many readers of the stream looks at its packets.
-const LOOKING_ONE_IN: usize = 10;
 /// What each password's hash takes: 4 MiB and three passes.
 const MEMORY_KIB: u32 = 4096;
 const PASSES: u32 = 3;
@@ -85,33 +82,20 @@ pub struct JoinsShape {
 
 impl JoinsShape {
     fn load(self) -> Load {
-        Load {
-            paths: 1,
+        let steady = Steady {
             readers: self.readers,
-            sampled: (self.readers / LOOKING_ONE_IN).max(1),
-            reader_transport: LoadTransport::Tcp,
-            publisher_transport: LoadTransport::Tcp,
-            source: SourceShape::Synthetic(Synthetic {
-                bits_per_second: self.mbit * 1e6,
-                frames_per_second: 30.0,
-                gop_frames: 60,
-                packet_bytes: 1400,
-                has_audio: false,
-            }),
-            gap: None,
-            course: Course {
-                ramp: Duration::from_secs(1),
-                warm_up: Duration::from_secs(2),
-                duration: self.duration,
-            },
+            paths: 1,
+            mbit: self.mbit,
+            ramp: Duration::from_secs(1),
+            duration: self.duration,
+        };
+        Load {
             storm: (self.joins > 0).then_some(Storm {
                 joins: self.joins,
                 within: self.within,
                 stays: false,
             }),
-            misbehaving: Misbehaving::default(),
-            flapping: None,
-            seed: 1,
+            ..steady.load()
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod role;
 pub mod server;
 pub mod settings;
 pub mod stamp;
+mod steady;
 pub mod summary;
 pub mod synthetic;
 pub mod tally;

@@ -140,7 +140,9 @@ fn bench(options: &shardcast_bench::Options) -> ExitCode {
     let measured = watch.context("cannot watch signals").and_then(|()| {
         // Where it stays as it is, a run that needs more says so.
         let _limit = shardcast_platform::raise_descriptor_limit();
-        Ok(shardcast_bench::run(options, &interrupt)?)
+        // Behind the program's name and that of the command, which nothing can stand between.
+        let words: Vec<OsString> = std::env::args_os().skip(2).collect();
+        Ok(shardcast_bench::run(options, &words, &interrupt)?)
     });
     match measured {
         Ok(status) => ExitCode::from(status),

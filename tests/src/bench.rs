@@ -100,6 +100,13 @@ impl Bench {
         self
     }
 
+    /// With this word besides, spaces and all.
+    #[must_use]
+    pub fn and_word(mut self, word: &str) -> Self {
+        self.arguments.push(word.to_owned());
+        self
+    }
+
     /// Publishing this file.
     #[must_use]
     pub fn with_file(mut self, file: &Path) -> Self {

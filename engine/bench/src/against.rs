@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use crate::BenchError;
+use crate::bounds::{Bounded, Bounds, Judged};
 use crate::measured::Measured;
 use crate::report::{Progress, words};
 
@@ -26,6 +27,8 @@ pub struct Plan {
     pub cpu_at_most: Option<f64>,
     /// The ratio of the 99th percentiles of latency may be so high.
     pub p99_at_most: Option<f64>,
+    /// What else has to be kept.
+    pub bounds: Bounds,
 }
 
 /// Who had a turn.
@@ -98,17 +101,6 @@ pub struct Ratio {
     pub of_medians: f64,
     /// Of the two turns of each number.
     pub of_turns: Spread,
-}
-
-/// A ratio beside its bound.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judged {
-    /// Of what.
-    pub figure: Figure,
-    /// The ratio of the medians, where it is known.
-    pub ratio: Option<f64>,
-    /// What it may be.
-    pub at_most: f64,
 }
 
 /// Lets both sides take turns, the first of each pair changing, until all are made, one fails, or one is broken off.
@@ -265,21 +257,41 @@ impl Comparison {
         })
     }
 
-    /// The ratios that have a bound.
+    /// What has a bound, beside it.
     #[must_use]
     pub fn judged(&self) -> Vec<Judged> {
-        let bounds = [
-            (Figure::CpuNanos, self.plan.cpu_at_most),
-            (Figure::LatencyP99, self.plan.p99_at_most),
-        ];
-        let judge = |(figure, at_most): (Figure, Option<f64>)| {
+        let ratio = |figure: Figure, at_most: Option<f64>| {
             Some(Judged {
-                figure,
-                ratio: self.ratio(figure).map(|ratio| ratio.of_medians),
+                of: Bounded::Ratio(figure),
+                value: self.ratio(figure).map(|ratio| ratio.of_medians),
                 at_most: at_most?,
             })
         };
-        bounds.into_iter().filter_map(judge).collect()
+        let bounds = self.plan.bounds;
+        let growth = bounds.memory_growth.map(|at_most| Judged {
+            of: Bounded::MemoryGrowth,
+            value: self.memory_growth(),
+            at_most: at_most as f64,
+        });
+        let ours = || self.counted(Side::Ours).map(|turn| &turn.measured);
+        let judged = [
+            ratio(Figure::CpuNanos, self.plan.cpu_at_most),
+            ratio(Figure::LatencyP99, self.plan.p99_at_most),
+            growth,
+            bounds.lost.map(|at_most| Judged::lost(ours(), at_most)),
+            bounds.start.map(|at_most| Judged::start(ours(), at_most)),
+        ];
+        judged.into_iter().flatten().collect()
+    }
+
+    /// By how many bytes our memory is larger than theirs, each at its most, by the medians.
+    fn memory_growth(&self) -> Option<f64> {
+        let median = |side| {
+            let turns = self.counted(side);
+            let bytes = turns.filter_map(|turn| Some(turn.measured.server?.peak_bytes? as f64));
+            Some(Spread::of(bytes)?.median)
+        };
+        Some(median(Side::Ours)? - median(Side::Theirs)?)
     }
 }
 
@@ -313,14 +325,6 @@ impl Figure {
             Self::LatencyP99 => quantile(0.99),
             Self::ResidentBytes => Some(measured.server?.resident_bytes as f64),
         }
-    }
-}
-
-impl Judged {
-    /// Whether the ratio is known, and is within its bound.
-    #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.ratio.is_some_and(|ratio| ratio <= self.at_most)
     }
 }
 

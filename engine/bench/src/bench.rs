@@ -1,13 +1,16 @@
 //! From the options to the exit status: what is to be measured is run, once, in turns with something else, or with more and
 //! more readers, and the report is written.
 
+use std::ffi::OsString;
+
 use crate::BenchError;
 use crate::against::{self, alternate};
+use crate::cpus::Cpus;
 use crate::limit::{Criteria, LimitFound, find_limit};
 use crate::limits::LimitComparison;
 use crate::measured::Measured;
 use crate::options::Options;
-use crate::plan::Plan;
+use crate::plan::{Other, Plan};
 use crate::report::{Outcome, Output, Progress, Report};
 use crate::run::{Interrupt, Trial};
 use crate::shape::Load;
@@ -15,12 +18,13 @@ use crate::stream::Source;
 use crate::subject::Subject;
 use crate::target::Target;
 
-/// Measures as the options say, and writes the report; the exit status of the process.
+/// Measures as the options say, and writes the report; the exit status of the process. `words` are those that the options
+/// were made of: `--baseline` puts others behind them.
 ///
 /// # Errors
 /// When an option cannot be followed, or nothing could be measured. What was measured before an error is written first.
-pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
-    let plan = Plan::of(options)?;
+pub fn run(options: &Options, words: &[OsString], interrupt: &Interrupt) -> Result<u8, BenchError> {
+    let plan = Plan::of(options, words)?;
     let mut output = Output::create(options.json.as_deref(), options.plot.as_deref())?;
     let progress = Progress::new(options.quiet);
     let bench = Bench {
@@ -43,6 +47,8 @@ pub fn run(options: &Options, interrupt: &Interrupt) -> Result<u8, BenchError> {
     let mut report = Report {
         target: plan.subject.name(),
         load: plan.load.clone(),
+        baseline: baseline_load(options, &plan),
+        bounds: plan.bounds,
         outcome,
     };
     let status = report.exit_status();
@@ -71,10 +77,17 @@ pub fn measure(
         subject: &subject,
         load,
         cpus,
+        looks_at_sockets: false,
         interrupt: &Interrupt::default(),
     };
     let ended = trial.run(&Progress::quiet())?;
     ended.error.map_or(Ok(ended.measured), Err)
+}
+
+/// What the other turns are loaded with, where that is what differs.
+fn baseline_load(options: &Options, plan: &Plan) -> Option<Load> {
+    let other = plan.other.as_ref().filter(|_| options.baseline.is_some());
+    other.map(|other| other.load.clone())
 }
 
 struct Bench<'a> {
@@ -89,11 +102,13 @@ impl Bench<'_> {
         &self,
         subject: &Subject,
         load: &Load,
+        cpus: &Cpus,
     ) -> Result<(Measured, Option<BenchError>), BenchError> {
         let trial = Trial {
             subject,
             load,
-            cpus: &self.plan.cpus.load,
+            cpus: &cpus.load,
+            looks_at_sockets: self.plan.bounds.memory_growth.is_some(),
             interrupt: self.interrupt,
         };
         let ended = trial.run(self.progress)?;
@@ -101,28 +116,30 @@ impl Bench<'_> {
     }
 
     /// A run of which nothing is wanted that it could not show.
-    fn whole(&self, subject: &Subject, load: &Load) -> Result<Measured, BenchError> {
-        let (measured, error) = self.trial(subject, load)?;
+    fn whole(&self, subject: &Subject, load: &Load, cpus: &Cpus) -> Result<Measured, BenchError> {
+        let (measured, error) = self.trial(subject, load, cpus)?;
         error.map_or(Ok(measured), Err)
     }
 
     fn once(&self) -> Result<(Outcome, Option<BenchError>), BenchError> {
-        let (measured, error) = self.trial(&self.plan.subject, &self.plan.load)?;
+        let plan = self.plan;
+        let (measured, error) = self.trial(&plan.subject, &plan.load, &plan.cpus)?;
         Ok((Outcome::Run(Box::new(measured)), error))
     }
 
-    fn in_turns(&self, other: &Subject) -> Outcome {
-        let plan = against::Plan {
+    fn in_turns(&self, other: &Other) -> Outcome {
+        let turns = against::Plan {
             turns: self.options.turns,
             ours: self.plan.subject.name(),
-            theirs: other.name(),
+            theirs: other.name.clone(),
             cpu_at_most: self.options.cpu_at_most,
             p99_at_most: self.options.p99_at_most,
+            bounds: self.plan.bounds,
         };
-        let load = &self.plan.load;
-        let ours = || self.whole(&self.plan.subject, load);
-        let theirs = || self.whole(other, load);
-        Outcome::Comparison(alternate(plan, self.progress, ours, theirs))
+        let plan = self.plan;
+        let ours = || self.whole(&plan.subject, &plan.load, &plan.cpus);
+        let theirs = || self.whole(&other.subject, &other.load, &other.cpus);
+        Outcome::Comparison(alternate(turns, self.progress, ours, theirs))
     }
 
     fn limit(&self, subject: &Subject) -> LimitFound {
@@ -134,21 +151,22 @@ impl Bench<'_> {
             precision_percent: self.options.precision,
         };
         find_limit(&criteria, self.progress, |readers| {
-            self.whole(subject, &self.plan.load_of(self.options, readers))
+            let load = self.plan.load_of(self.options, readers);
+            self.whole(subject, &load, &self.plan.cpus)
         })
     }
 
-    fn limits(&self, other: &Subject) -> Outcome {
-        let search = |subject: &Subject| {
-            self.progress
-                .heading(&format!("limit of {}", subject.name()));
+    fn limits(&self, other: &Other) -> Outcome {
+        let search = |name: &str, subject: &Subject| {
+            self.progress.heading(&format!("limit of {name}"));
             self.limit(subject)
         };
-        let ours = search(&self.plan.subject);
-        let theirs = (!ours.is_partial()).then(|| search(other));
+        let ours_name = self.plan.subject.name();
+        let ours = search(&ours_name, &self.plan.subject);
+        let theirs = (!ours.is_partial()).then(|| search(&other.name, &other.subject));
         Outcome::Limits(Box::new(LimitComparison {
-            ours_name: self.plan.subject.name(),
-            theirs_name: other.name(),
+            ours_name,
+            theirs_name: other.name.clone(),
             ours,
             theirs,
             at_least: self.options.limit_at_least,

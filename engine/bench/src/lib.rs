@@ -13,7 +13,9 @@
 #![forbid(unsafe_code)]
 
 pub mod against;
+mod baseline;
 mod bench;
+pub mod bounds;
 mod clock;
 mod cpus;
 mod dialogue;
@@ -28,6 +30,7 @@ mod readers;
 pub mod report;
 mod run;
 pub mod shape;
+mod sockets;
 mod stage;
 pub mod stream;
 mod subject;

@@ -24,6 +24,9 @@ pub struct Measured {
     pub all: All,
     /// From the first byte of a join to the answer to PLAY, of all readers that came to play: nanoseconds.
     pub joins: Histogram<u64>,
+    /// From the answer to PLAY to the last packet of the first whole key frame, of the readers that are looked at and of as
+    /// many of a storm that stays: nanoseconds. Who has not begun yet when it is over counts with how long it has waited.
+    pub starts: Histogram<u64>,
     /// What publishers did.
     pub published: Published,
     /// What the server's process used, where it can be seen.
@@ -104,6 +107,9 @@ pub struct Usage {
     pub resident_bytes: u64,
     /// Threads at the end.
     pub threads: usize,
+    /// Memory in RAM, and what the send queues of its connections take in the kernel, at the most of all seconds of the
+    /// run; none where nobody has asked for it, or it cannot be seen.
+    pub peak_bytes: Option<u64>,
 }
 
 /// What we used ourselves.
@@ -172,6 +178,14 @@ impl Measured {
         }
     }
 
+    /// Packets of which it is known that they are missing. A reader that lacks bytes, or whose connection was ended, lacks one
+    /// at least.
+    #[must_use]
+    pub fn known_missing(&self) -> u64 {
+        let readers = self.all.short + self.all.closed;
+        self.sampled.lost + self.sampled.skipped + readers as u64
+    }
+
     /// A quantile of latency; none when the stream carries no moments.
     #[must_use]
     pub fn latency(&self, quantile: f64) -> Option<Duration> {
@@ -230,7 +244,8 @@ pub(crate) fn example() -> Measured {
             deliveries: 2e6,
             ..All::default()
         },
-        joins: latency,
+        joins: latency.clone(),
+        starts: latency,
         published: Published {
             packets: 2000,
             bytes: 2_500_000,
@@ -241,6 +256,7 @@ pub(crate) fn example() -> Measured {
             cpu: Duration::from_secs(2),
             resident_bytes: 64 << 20,
             threads: 3,
+            peak_bytes: Some(80 << 20),
         }),
         own: OwnUse {
             cpu: Duration::from_secs(1),

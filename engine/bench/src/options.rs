@@ -16,6 +16,7 @@ shardcast bench --readers 1000 --mbit 2\n  \
 shardcast bench --target rtsp://media:8554/bench --readers 500 --transport udp --plot run.svg\n  \
 shardcast bench --find-limit --max-p99 100ms --max-loss 0\n  \
 shardcast bench --readers 500 --against floor --cpu-at-most 1.2\n  \
+shardcast bench --readers 500 --stalled 50 --baseline \"--stalled 0\" --p99-at-most 1.25 --lost-at-most 0\n  \
 shardcast bench --find-limit --against floor --limit-at-least 0.85")]
 pub struct Options {
     /// The server to load, and the path to publish and read; with several paths, their numbers are put behind it
@@ -194,6 +195,17 @@ pub struct Options {
         help_heading = "Comparison"
     )]
     pub compare_pid: Option<u32>,
+    /// Take turns with the same server under another load, or other keys of it: these options, separated by spaces, in the
+    /// place of those given. For example "--stalled 0"
+    #[arg(
+        long,
+        value_name = "OPTIONS",
+        group = "other",
+        conflicts_with = "find_limit",
+        allow_hyphen_values = true,
+        help_heading = "Comparison"
+    )]
+    pub baseline: Option<String>,
     /// Turns
     #[arg(
         long,
@@ -221,6 +233,17 @@ pub struct Options {
         help_heading = "Comparison"
     )]
     pub p99_at_most: Option<f64>,
+    /// Exit with status 1 when the server's memory, with what its connections' send queues take, is at its most larger than
+    /// the other's by more than this, for example 24M
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = parse_size,
+        requires = "other",
+        conflicts_with = "find_limit",
+        help_heading = "Comparison"
+    )]
+    pub memory_grows_at_most: Option<u64>,
     /// With --find-limit: exit with status 1 when our limit is below this part of theirs
     #[arg(
         long,
@@ -229,6 +252,26 @@ pub struct Options {
         help_heading = "Comparison"
     )]
     pub limit_at_least: Option<f64>,
+
+    /// Exit with status 1 when more packets than this are known to be missing: those that readers lack who are looked at,
+    /// and one for each reader that lacks bytes or was sent away. Of several turns, all of ours together
+    #[arg(
+        long,
+        value_name = "PACKETS",
+        conflicts_with = "find_limit",
+        help_heading = "Bounds"
+    )]
+    pub lost_at_most: Option<u64>,
+    /// Exit with status 1 when the 99th percentile of starts is above this: from the answer to PLAY to the last packet of
+    /// the first whole key frame
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        conflicts_with = "find_limit",
+        help_heading = "Bounds"
+    )]
+    pub start_at_most: Option<Duration>,
 
     /// Find how many readers the server can serve
     #[arg(long, help_heading = "Limit")]
@@ -319,6 +362,22 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `300K`, `24M`, `1G`, in multiples of 1024; a number alone is bytes.
+fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 3] = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
+    let unit = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, bytes) = unit.unwrap_or((text, 1));
+    let number: u64 = number
+        .trim()
+        .parse()
+        .map_err(|_| "no size, as 300K or 24M are")?;
+    number
+        .checked_mul(bytes)
+        .ok_or_else(|| "more than there is".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{Command, FromArgMatches as _};
@@ -344,11 +403,22 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units_and_an_end() {
+        let parsed = |text| parse_size(text).ok();
+        assert_eq!(parsed("4096"), Some(4096));
+        assert_eq!(parsed("24M"), Some(24 << 20));
+        for text in ["", "M", "-1K", "1.5M", "1T", "99999999999G"] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn options_that_mean_nothing_without_another_are_refused() {
         for line in [
             "--cpu-at-most 1.2",
             "--p99-at-most 1.2",
             "--turns 3",
+            "--memory-grows-at-most 1M",
             "--limit-at-least 0.9",
             "--limit-at-least 0.9 --against floor",
             "--limit-at-least 0.9 --find-limit",
@@ -377,6 +447,10 @@ mod tests {
     fn options_that_contradict_each_other_are_refused() {
         for line in [
             "--against floor --compare rtsp://127.0.0.1/a",
+            "--against floor --baseline=--audio",
+            "--find-limit --baseline=--audio",
+            "--find-limit --lost-at-most 0",
+            "--find-limit --start-at-most 1s",
             "--find-limit --against floor --turns 3",
             "--find-limit --against floor --cpu-at-most 1.2",
             "--find-limit --against floor --p99-at-most 1.2",

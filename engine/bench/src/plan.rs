@@ -1,10 +1,13 @@
 //! What the options ask for, checked: a load, what it is for, and where everything runs.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use shardcast_platform::usage_of;
 
 use crate::BenchError;
+use crate::baseline::baseline_options;
+use crate::bounds::Bounds;
 use crate::cpus::Cpus;
 use crate::options::{Options, TransportOption, Yardstick};
 use crate::shape::{Course, Flapping, Load, Misbehaving, SourceShape, Storm, Synthetic, Transport};
@@ -42,14 +45,53 @@ const WARM_UP_SPARE: Duration = Duration::from_millis(500);
 pub(crate) struct Plan {
     pub(crate) load: Load,
     pub(crate) subject: Subject,
-    pub(crate) other: Option<Subject>,
+    pub(crate) cpus: Cpus,
+    pub(crate) bounds: Bounds,
+    pub(crate) other: Option<Other>,
+}
+
+/// With what turns are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Other {
+    /// What a report calls it.
+    pub(crate) name: String,
+    pub(crate) subject: Subject,
+    pub(crate) load: Load,
     pub(crate) cpus: Cpus,
 }
 
 impl Plan {
+    /// The plan of these options, and of the words that they were made of.
+    ///
     /// # Errors
     /// An option that cannot be followed, by its name.
-    pub(crate) fn of(options: &Options) -> Result<Self, BenchError> {
+    pub(crate) fn of(options: &Options, words: &[OsString]) -> Result<Self, BenchError> {
+        let mut plan = Self::alone(options)?;
+        plan.other = match (options.against, &options.compare, &options.baseline) {
+            (Some(Yardstick::Floor), _, _) => {
+                Some(plan.beside(started(Role::FloorEpoll, Vec::new(), &plan.cpus)))
+            }
+            (None, Some(url), _) => {
+                let names = ["compare", "compare-pid"];
+                let other = running(names, url, options.compare_pid, plan.load.paths)?;
+                Some(plan.beside(other))
+            }
+            (None, None, Some(baseline)) => {
+                let theirs = Self::alone(&baseline_options(words, baseline)?)?;
+                Some(plan.under_another_load(theirs, baseline))
+            }
+            (None, None, None) => None,
+        };
+        plan.check_floor()?;
+        plan.check_other(options)?;
+        if options.find_limit {
+            plan.check_search(options)?;
+        }
+        Ok(plan)
+    }
+
+    /// Of one side, with nothing beside it.
+    fn alone(options: &Options) -> Result<Self, BenchError> {
         within("turns", options.turns, 1..=TURNS_MAX)?;
         within("precision", options.precision, 0.1..=50.0)?;
         within("max-loss", options.max_loss, 0.0..=100.0)?;
@@ -70,26 +112,40 @@ impl Plan {
                 }
             }
         };
-        let other = match (options.against, &options.compare) {
-            (Some(Yardstick::Floor), _) => Some(started(Role::FloorEpoll, Vec::new(), &cpus)),
-            (None, Some(url)) => {
-                let names = ["compare", "compare-pid"];
-                Some(running(names, url, options.compare_pid, load.paths)?)
-            }
-            (None, None) => None,
-        };
-        let plan = Self {
+        Ok(Self {
             load,
             subject,
-            other,
             cpus,
-        };
-        plan.check_floor()?;
-        plan.check_other()?;
-        if options.find_limit {
-            plan.check_search(options)?;
+            bounds: Bounds {
+                lost: options.lost_at_most,
+                start: options.start_at_most,
+                memory_growth: options.memory_grows_at_most,
+            },
+            other: None,
+        })
+    }
+
+    /// Another server under the same load.
+    fn beside(&self, subject: Subject) -> Other {
+        Other {
+            name: subject.name(),
+            subject,
+            load: self.load.clone(),
+            cpus: self.cpus.clone(),
         }
-        Ok(plan)
+    }
+
+    /// The same server as planned for the other options. What is left to chance is the same for both.
+    fn under_another_load(&self, theirs: Self, baseline: &str) -> Other {
+        Other {
+            name: format!("{} with {baseline}", theirs.subject.name()),
+            subject: theirs.subject,
+            load: Load {
+                seed: self.load.seed,
+                ..theirs.load
+            },
+            cpus: theirs.cpus,
+        }
     }
 
     /// The load with so many readers instead.
@@ -111,7 +167,7 @@ impl Plan {
 
     /// The bare relay can do little, and says nothing when it is asked for more.
     fn check_floor(&self) -> Result<(), BenchError> {
-        let has_floor = self.other.as_ref().is_some_and(Subject::is_floor);
+        let has_floor = self.other.as_ref().is_some_and(|it| it.subject.is_floor());
         let asked = [
             (self.load.paths > 1, "one path; leave --paths at 1"),
             (
@@ -136,9 +192,11 @@ impl Plan {
         }
     }
 
-    /// A server beside itself shows nothing.
-    fn check_other(&self) -> Result<(), BenchError> {
-        match (&self.subject, &self.other) {
+    /// A server beside itself shows nothing, unless its load is another.
+    fn check_other(&self, options: &Options) -> Result<(), BenchError> {
+        let other = self.other.as_ref().map(|other| &other.subject);
+        match (&self.subject, other) {
+            _ if options.baseline.is_some() => Ok(()),
             (Subject::Running { target, .. }, Some(Subject::Running { target: other, .. }))
                 if target.is_same_as(other) =>
             {
@@ -381,9 +439,10 @@ mod tests {
 
     fn plan(line: &str) -> Result<Plan, BenchError> {
         let command = Options::augment_args(Command::new("bench")).no_binary_name(true);
-        let matches = command.try_get_matches_from(line.split_whitespace());
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let matches = command.try_get_matches_from(&words);
         let options = Options::from_arg_matches(&matches.expect("options")).expect("options");
-        Plan::of(&options)
+        Plan::of(&options, &words)
     }
 
     #[test]

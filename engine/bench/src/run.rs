@@ -17,6 +17,7 @@ use crate::publishers::{PublisherFigures, Publishers, PublishersPlan};
 use crate::readers::{ReaderFigures, Readers};
 use crate::report::Progress;
 use crate::shape::{Load, SourceShape};
+use crate::sockets::send_memory_bytes;
 use crate::stage::{SharedStage, Stage, Tick};
 use crate::subject::{RunningSubject, Subject};
 use crate::validity::{Invalid, LATENESS_P99_MAX, OWN_SHARE_MAX, Validity};
@@ -57,6 +58,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) load: &'a Load,
     /// Where we run; empty leaves us where we are.
     pub(crate) cpus: &'a [usize],
+    /// Whether what the kernel holds for the server's connections is asked for, too.
+    pub(crate) looks_at_sockets: bool,
     /// Whether to break off.
     pub(crate) interrupt: &'a Interrupt,
 }
@@ -99,6 +102,7 @@ impl Trial<'_> {
             publishers,
             readers,
             seconds: Seconds::new(ticked),
+            peak_bytes: None,
             progress,
         };
         let window = under_way.go();
@@ -115,6 +119,8 @@ struct UnderWay<'a> {
     publishers: Option<Publishers>,
     readers: Readers,
     seconds: Seconds,
+    /// The server's memory and what the kernel holds for it, at the most of all seconds.
+    peak_bytes: Option<u64>,
     progress: &'a Progress,
 }
 
@@ -213,6 +219,7 @@ impl UnderWay<'_> {
         self.seconds.take(LOOK_INTERVAL);
         if self.seconds.is_over() {
             let usage = self.subject.usage()?;
+            self.weigh(usage);
             let interval = self.seconds.close(stage, usage);
             self.progress
                 .second(stage.name(), self.trial.load.readers, &interval);
@@ -226,6 +233,17 @@ impl UnderWay<'_> {
             return Err(ended.and_then(Result::err).unwrap_or_else(gone));
         }
         Ok(!self.trial.interrupt.is_raised())
+    }
+
+    /// Notes what the server and its connections take now, if anybody wants to know.
+    fn weigh(&mut self, usage: Option<ProcessUsage>) {
+        let Some(usage) = usage.filter(|_| self.trial.looks_at_sockets) else {
+            return;
+        };
+        if let Some(held) = send_memory_bytes(self.subject.target.address.port()) {
+            let bytes = usage.resident_bytes + held;
+            self.peak_bytes = self.peak_bytes.max(Some(bytes));
+        }
     }
 
     /// Waits for everybody, and takes the figures together.
@@ -257,8 +275,12 @@ impl UnderWay<'_> {
             sampled: readers.sampled,
             all: readers.all,
             joins: readers.joins,
+            starts: readers.starts,
             published,
-            server: window.server,
+            server: window.server.map(|used| Usage {
+                peak_bytes: self.peak_bytes,
+                ..used
+            }),
             own,
             intervals: self.seconds.intervals,
             validity: Validity::default(),
@@ -291,6 +313,7 @@ fn between(before: ProcessUsage, after: ProcessUsage) -> Usage {
         cpu: after.cpu.saturating_sub(before.cpu),
         resident_bytes: after.resident_bytes,
         threads: after.threads,
+        peak_bytes: None,
     }
 }
 

@@ -38,6 +38,8 @@ fn a_storm_that_stays_plays_to_the_end() {
         run.number(all) > 1.5 * run.number(others),
         "they are sent the stream"
     );
+    let starts = run.number("/run/starts/count");
+    assert_eq!(starts, 20.0, "ten readers, and of the storm as many");
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn assert_adds_up(run: &Figures) {
     let buckets = run.list("/run/latency/buckets").iter();
     let counted: f64 = buckets.filter_map(|bucket| bucket[1].as_f64()).sum();
     assert_eq!(counted, run.number("/run/latency/count"));
+    assert_eq!(run.number("/run/starts/count"), readers);
     let quantiles = ["min", "p50", "p90", "p99", "p99_9", "max"];
     let quantiles = quantiles.map(|it| run.number(&format!("/run/latency/{it}_ns")));
     assert!(quantiles.is_sorted(), "{quantiles:?}");

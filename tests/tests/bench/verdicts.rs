@@ -48,6 +48,31 @@ fn turns_with_another_server_give_ratios() {
 }
 
 #[test]
+fn turns_with_the_same_server_under_another_load_give_ratios() {
+    let bench = one_turn("--stalled 2 --lost-at-most 0 --memory-grows-at-most 1G --baseline");
+    let done = bench.and_word("--stalled 0 --readers 8").run();
+    let comparison = done.good();
+    let name = comparison.at("/theirs/name").as_str();
+    assert_eq!(name, Some("shardcast with --stalled 0 --readers 8"));
+    assert_eq!(comparison.number("/load/stalled"), 2.0);
+    assert_eq!(comparison.number("/baseline/stalled"), 0.0);
+    let playing = "/theirs/turns/0/run/readers/playing";
+    assert_eq!(comparison.number(playing), 8.0);
+    for bound in comparison.list("/bounds") {
+        assert_eq!(bound["is_kept"], true, "{bound}\n{done}");
+    }
+}
+
+#[test]
+fn a_start_above_its_bound_is_told_by_the_exit_status() {
+    let bench = Bench::with("--json --readers 2 --start-at-most 1ns").brief();
+    let done = bench.run();
+    assert_ne!(done.code, Some(0), "{done}");
+    let bound = done.figures();
+    assert_eq!(bound.at("/bounds/0/is_kept").as_bool(), Some(false));
+}
+
+#[test]
 fn a_search_ends_at_the_readers_that_it_may_try() {
     let bench = Bench::with("--json --find-limit --readers 4 --max-readers 8").brief();
     let found = bench.run().good();

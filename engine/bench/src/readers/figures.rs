@@ -21,6 +21,8 @@ pub(crate) struct ReaderFigures {
     pub(crate) all: All,
     /// How long joins took.
     pub(crate) joins: Histogram<u64>,
+    /// How long it took from PLAY to the end of a key frame.
+    pub(crate) starts: Histogram<u64>,
     /// CPU time of their threads while it was measured.
     pub(crate) readers_cpu: Duration,
     /// The busiest second of the busiest of them.
@@ -31,16 +33,18 @@ impl ReaderFigures {
     /// Takes the threads' figures together.
     pub(super) fn of(threads: &[ThreadFigures]) -> Self {
         let mut latency = nanos_histogram();
-        let mut joins = nanos_histogram();
+        let (mut joins, mut starts) = (nanos_histogram(), nanos_histogram());
         for thread in threads {
             // All of them have the same range.
             let _added = (latency.add(&thread.latency), joins.add(&thread.joins));
+            let _added = starts.add(&thread.starts);
         }
         let shares = threads.iter().map(|thread| thread.busiest_share);
         Self {
             sampled: sampled(threads, latency),
             all: all(threads),
             joins,
+            starts,
             readers_cpu: threads.iter().map(|thread| thread.cpu).sum(),
             busiest_share: shares.fold(0.0, f64::max),
         }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use shardcast_platform::{now, sleep, sleep_until, spawn};
 use shardcast_protocol::rtsp::TRACKS_MAX;
@@ -21,6 +21,7 @@ use super::ports::Ports;
 use super::roster::{Part, Seat};
 use super::sampled;
 use super::worker::Worker;
+use crate::clock::unix_nanos;
 use crate::dialogue::{Dialogue, DialogueError, Flow};
 use crate::measured::record;
 use crate::shape::Transport;
@@ -40,6 +41,8 @@ pub(super) struct Joined {
     pub(super) carriers: Vec<Carrier>,
     /// Its sockets for datagrams, one pair per track; none over TCP.
     pub(super) ports: Vec<Ports>,
+    /// When PLAY was answered: nanoseconds since the Unix epoch.
+    pub(super) played_unix_nanos: u64,
     /// From the first byte to the answer to PLAY.
     took: Duration,
 }
@@ -120,17 +123,19 @@ async fn converse(worker: &Worker, seat: Seat, begin: Instant) -> Result<Joined,
     let target = &worker.target;
     let (address, who) = (target.address, target.credentials_of(seat.number));
     let mut dialogue = Dialogue::connect(address, who, &worker.ending).await?;
-    prepare(&dialogue, seat)?;
+    let is_stamped = seat.is_looked_at(&worker.load);
+    prepare(&dialogue, seat, is_stamped)?;
     let description = dialogue.describe(&target.path_url(seat.path)).await?;
     let ports = match worker.load.reader_transport {
         Transport::Tcp => Vec::new(),
-        Transport::Udp => open_ports(dialogue.local_addr()?.ip(), &description, seat)?,
+        Transport::Udp => open_ports(dialogue.local_addr()?.ip(), &description, is_stamped)?,
     };
     let offer = match worker.load.reader_transport {
         Transport::Tcp => Offer::Tcp,
         Transport::Udp => Offer::Udp(ports.iter().map(|ports| ports.pair).collect()),
     };
     dialogue.play(&description, offer).await?;
+    let played_unix_nanos = unix_nanos(SystemTime::now());
     let (took, flow) = (begin.elapsed(), dialogue.into_flow());
     // It has asked and been answered, and would wait with its acknowledgements for something to send along. They would
     // leave while the next packet comes in, which over loopback is the server's own CPU time.
@@ -139,30 +144,37 @@ async fn converse(worker: &Worker, seat: Seat, begin: Instant) -> Result<Joined,
         flow,
         carriers: carriers(&description),
         ports,
+        played_unix_nanos,
         took,
     })
 }
 
 /// Gives a connection what its part needs.
-fn prepare(dialogue: &Dialogue, seat: Seat) -> io::Result<()> {
+fn prepare(dialogue: &Dialogue, seat: Seat, is_stamped: bool) -> io::Result<()> {
     let stream = dialogue.stream();
+    if is_stamped {
+        stream.stamp_arrivals()?;
+    }
     match seat.part {
-        Part::Sampled => stream.stamp_arrivals().map(|_| ()),
         Part::Counted | Part::Storm | Part::Vanishing => {
             stream.set_receive_buffer(RECEIVE_BUFFER_BYTES)
         }
         Part::Crawling => stream.set_receive_buffer(CRAWLING_BUFFER_BYTES),
-        Part::Stalled => Ok(()),
+        Part::Sampled | Part::Stalled => Ok(()),
     }
 }
 
 /// A pair for each track.
-fn open_ports(ip: IpAddr, description: &SessionDescription, seat: Seat) -> io::Result<Vec<Ports>> {
+fn open_ports(
+    ip: IpAddr,
+    description: &SessionDescription,
+    is_stamped: bool,
+) -> io::Result<Vec<Ports>> {
     let tracks = description.media.iter().take(TRACKS_MAX);
     let ports = tracks
         .map(|_| Ports::bind(ip))
         .collect::<io::Result<Vec<_>>>()?;
-    if seat.part == Part::Sampled {
+    if is_stamped {
         for ports in &ports {
             ports.rtp.stamp_arrivals()?;
         }

@@ -16,6 +16,7 @@ mod odd;
 mod ports;
 mod roster;
 mod sampled;
+mod starting;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -34,7 +35,7 @@ use crate::BenchError;
 use crate::shape::Load;
 use crate::stage::{SharedStage, Tick};
 use crate::target::Target;
-use roster::{Part, Seat, seats};
+use roster::{Seat, seats};
 use window::ThreadFigures;
 use worker::{Shared, WorkerPlan};
 
@@ -128,7 +129,7 @@ fn serve(driver: Driver, plan: WorkerPlan) -> Option<ThreadFigures> {
 
 /// The threads by name, and who sits on each.
 fn places(load: &Load) -> Vec<(String, Vec<Seat>)> {
-    let is_sampled = |seat: &Seat| seat.part == Part::Sampled;
+    let is_sampled = |seat: &Seat| seat.is_looked_at(load);
     let (sampled, others): (Vec<_>, Vec<_>) = seats(load).into_iter().partition(is_sampled);
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = others.len().div_ceil(COUNTED_PER_THREAD).min(cpus);

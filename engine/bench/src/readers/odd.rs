@@ -10,6 +10,7 @@ use super::counted::{discard, discard_datagrams};
 use super::joining::{Joined, RETRY_INTERVAL, join};
 use super::keeper::Keeper;
 use super::roster::Seat;
+use super::starting;
 use super::worker::Worker;
 
 /// How often those that crawl, or are about to vanish, read.
@@ -23,7 +24,12 @@ const STAY_MAX: Duration = Duration::from_secs(20);
 pub(super) async fn storm(worker: Rc<Worker>, seat: Seat) {
     let stays = worker.load.storm.is_some_and(|storm| storm.stays);
     match join(&worker, seat).await {
-        Ok(joined) if stays => worker.count(seat, joined),
+        Ok(joined) if stays => {
+            if seat.is_looked_at(&worker.load) {
+                starting::watch(&worker, &joined).await;
+            }
+            worker.count(seat, joined);
+        }
         Ok(joined) => {
             let left = joined.flow.into_dialogue(&worker.ending).leave().await;
             if left.is_err() && !worker.ending.is_cancelled() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::shape::Load;
+use crate::shape::{Load, Storm};
 
 /// What a reader does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,20 @@ fn sampled(load: &Load) -> Vec<usize> {
 }
 
 impl Seat {
+    /// Whether its packets are looked at: all the time, or of a storm that stays only until it has had a key frame, for as
+    /// many as of the others.
+    pub(super) fn is_looked_at(&self, load: &Load) -> bool {
+        let is_guest = |storm: Storm| {
+            let one_in = storm.joins.div_ceil(load.sampled.max(1)).max(1);
+            storm.stays && load.sampled > 0 && self.number.is_multiple_of(one_in)
+        };
+        match self.part {
+            Part::Sampled => true,
+            Part::Storm => load.storm.is_some_and(is_guest),
+            Part::Counted | Part::Stalled | Part::Crawling | Part::Vanishing => false,
+        }
+    }
+
     /// What is left to chance for this reader.
     pub(super) fn chance(&self, seed: u64) -> Rng {
         Rng::with_seed(seed.wrapping_add(self.number as u64 + 1))
@@ -99,7 +113,7 @@ impl Seat {
 mod tests {
     use super::*;
     use crate::readers::tests::load;
-    use crate::shape::{Misbehaving, Storm};
+    use crate::shape::Misbehaving;
 
     fn count(seats: &[Seat], part: Part) -> usize {
         seats.iter().filter(|seat| seat.part == part).count()
@@ -150,6 +164,25 @@ mod tests {
             assert_eq!(count(stretch, Part::Sampled), 1);
         }
         assert_eq!(seats, super::seats(&load));
+    }
+
+    #[test]
+    fn of_a_storm_that_stays_as_many_are_looked_at_as_of_the_others() {
+        let mut load = load();
+        (load.readers, load.sampled) = (50, 10);
+        let mut looked_at = |joins, stays| {
+            let within = Duration::from_secs(1);
+            load.storm = Some(Storm {
+                joins,
+                within,
+                stays,
+            });
+            let seats = seats(&load).into_iter();
+            let guests = seats.filter(|seat| seat.part == Part::Storm);
+            guests.filter(|seat| seat.is_looked_at(&load)).count()
+        };
+        assert_eq!([looked_at(200, true), looked_at(4, true)], [10, 4]);
+        assert_eq!(looked_at(200, false), 0);
     }
 
     #[test]

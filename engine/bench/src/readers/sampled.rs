@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use shardcast_platform::{Cancel, Readiness, TcpStream, now, spawn};
 use shardcast_protocol::rtsp::MessageError;
@@ -19,10 +19,10 @@ use super::joining::Joined;
 use super::keeper::Keeper;
 use super::ports::Ports;
 use super::roster::Seat;
+use super::starting::StartWatch;
 use super::window::{Tallied, Throughout};
 use super::worker::Worker;
 use crate::clock::unix_nanos;
-use crate::shape::Load;
 use crate::stream::{Cut, FrameCutter, Tally, TallyCounts};
 
 /// A reader that is looked at.
@@ -44,6 +44,7 @@ pub(super) struct Sampled {
 #[derive(Debug)]
 struct Seen {
     cutter: FrameCutter,
+    start: StartWatch,
     tally: Tally,
     /// The channels of its packets, by track.
     channels: Vec<u8>,
@@ -63,7 +64,7 @@ enum Next {
 
 /// Looks at a reader until its connection ends, or the run does.
 pub(super) async fn look_at(worker: &Rc<Worker>, seat: Seat, joined: Joined) {
-    let reader = Rc::new(Sampled::new(seat, &worker.load, joined));
+    let reader = Rc::new(Sampled::new(seat, worker, joined));
     worker.sampled.borrow_mut().push(Rc::clone(&reader));
     worker.handle_playing();
     for track in 0..reader.ports.len() {
@@ -77,17 +78,22 @@ pub(super) async fn look_at(worker: &Rc<Worker>, seat: Seat, joined: Joined) {
 }
 
 impl Sampled {
-    fn new(seat: Seat, load: &Load, joined: Joined) -> Self {
-        let flow = joined.flow;
+    fn new(seat: Seat, worker: &Worker, joined: Joined) -> Self {
+        let (flow, load) = (joined.flow, &worker.load);
+        let played = joined.played_unix_nanos;
         let mut seen = Seen {
             cutter: FrameCutter::new(&flow.rest),
-            tally: Tally::new(joined.carriers, load.gap.is_none()),
+            start: StartWatch::new(&joined.carriers, played),
+            tally: Tally::new(joined.carriers, load.gap.is_none()).since(played),
             channels: channels(&flow.client),
             bytes: flow.rest.len() as u64,
             is_broken: false,
         };
         // What came along with an answer was waiting for us, not we for it: it counts, but nobody knows since when it was here.
-        seen.take_cuts(Moment::default(), &mut Tallied::default());
+        let mut aside = Tallied::default();
+        seen.take_cuts(Moment::default(), &mut aside);
+        // Both have the same range.
+        let _added = worker.tallied.borrow_mut().starts.add(&aside.starts);
         Self {
             seat,
             stream: flow.stream,
@@ -160,6 +166,8 @@ impl Sampled {
             for datagram in slab.datagrams() {
                 seen.count(datagram.bytes.len(), tallied);
                 let at = Moment::of(datagram.at, &counted);
+                seen.start
+                    .take_packet(track, datagram.bytes, at.unix_nanos, tallied);
                 take_packet(&mut seen.tally, track, datagram.bytes, at, tallied);
             }
         }
@@ -196,6 +204,11 @@ impl Sampled {
             is_sampled: true,
             bytes: self.seen.borrow().bytes - self.begun.get()?,
         })
+    }
+
+    /// How long it has waited for its first whole key frame, if it still does.
+    pub(super) fn has_waited(&self, now_unix_nanos: u64) -> Option<Duration> {
+        self.seen.borrow().start.has_waited(now_unix_nanos)
     }
 
     /// Keeps its session alive.
@@ -238,6 +251,8 @@ impl Seen {
             };
             let track = self.channels.iter().position(|rtp| *rtp == channel);
             if let Some(track) = track {
+                self.start
+                    .take_packet(track, packet, at.unix_nanos, tallied);
                 take_packet(&mut self.tally, track, packet, at, tallied);
             }
         }
@@ -246,7 +261,7 @@ impl Seen {
 }
 
 /// The channels on which packets come, by track; none over UDP.
-fn channels(client: &ClientSession) -> Vec<u8> {
+pub(super) fn channels(client: &ClientSession) -> Vec<u8> {
     let tracks = client.tracks().iter();
     let channels = tracks.filter_map(|track| track.transport.interleaved());
     channels.map(|channels| channels.rtp).collect()

@@ -2,7 +2,7 @@
 //! it ended. The figures of that time are the difference.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hdrhistogram::Histogram;
 use shardcast_platform::{now, thread_cpu_time};
@@ -10,7 +10,8 @@ use shardcast_platform::{now, thread_cpu_time};
 use super::counted::Counted;
 use super::worker::Worker;
 use crate::BenchError;
-use crate::measured::nanos_histogram;
+use crate::clock::unix_nanos;
+use crate::measured::{nanos_histogram, record};
 use crate::stream::TallyCounts;
 
 /// What the readers of a thread have seen since it began.
@@ -22,6 +23,8 @@ pub(super) struct Tallied {
     pub(super) latency: Histogram<u64>,
     /// How long joins took.
     pub(super) joins: Histogram<u64>,
+    /// How long it took from PLAY to the end of a key frame.
+    pub(super) starts: Histogram<u64>,
 }
 
 /// Numbers that only grow.
@@ -71,6 +74,8 @@ pub(super) struct ThreadFigures {
     pub(super) latency: Histogram<u64>,
     /// Of the whole run.
     pub(super) joins: Histogram<u64>,
+    /// Of the whole run, with those that still wait.
+    pub(super) starts: Histogram<u64>,
     /// While it was measured.
     pub(super) cpu: Duration,
     /// The busiest second of it.
@@ -127,6 +132,7 @@ impl Default for Tallied {
             counts: Counts::default(),
             latency: nanos_histogram(),
             joins: nanos_histogram(),
+            starts: nanos_histogram(),
         }
     }
 }
@@ -223,6 +229,7 @@ impl Window {
             tally: totals.tally - begin.tally,
             latency: std::mem::replace(&mut self.latency, nanos_histogram()),
             joins: worker.tallied.borrow().joins.clone(),
+            starts: starts(worker),
             cpu: if self.has_begun() {
                 cpu
             } else {
@@ -249,6 +256,17 @@ fn take_latency(worker: &Worker) -> Histogram<u64> {
     let latency = tallied.latency.clone();
     tallied.latency.reset();
     latency
+}
+
+/// How long starts took; who has not begun yet has waited so long at least.
+fn starts(worker: &Worker) -> Histogram<u64> {
+    let mut starts = worker.tallied.borrow().starts.clone();
+    let now_unix_nanos = unix_nanos(SystemTime::now());
+    for reader in worker.sampled.borrow().iter() {
+        let waited = reader.has_waited(now_unix_nanos);
+        waited.into_iter().for_each(|it| record(&mut starts, it));
+    }
+    starts
 }
 
 /// All of them have the same range.

@@ -5,9 +5,9 @@
 //!
 //! - always: `shardcast` (the version), `machine`, `kind`, `target`, `seed`, `load`, `is_valid`, `is_partial`, `reasons` (in words),
 //!   `exit_status`;
-//! - `run`: `run`, a run;
+//! - `run`: `run`, a run; `bounds`;
 //! - `comparison`: `ours` and `theirs`, each with `name`, `turns` (each `number`, `is_counted`, `run`) and `figures`;
-//!   `ratios`; `bounds`;
+//!   `ratios`; `bounds`; `baseline`, the other side's load where that is another, else `null`;
 //! - `limit`: `limit_readers`, `is_at_least`, `bound_by`, `criteria`, `curve` (each `readers`, `verdict`, `tries`);
 //! - `limit_comparison`: `ours` and `theirs` (`null` when it was not searched), each a `name` and the same; `ratio`; what
 //!   it is (`ratio_is`: `known`, `at_least`, `at_most`, `unknown`); `bounds`, in which `is_kept` may be `null`.
@@ -21,6 +21,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::against::{Comparison, FIGURES, Figure, Side, Spread, Turn};
+use crate::bounds::{Bounded, Judged};
 use crate::limit::{Bound, LimitFound, Point, Try, Verdict};
 use crate::limits::{LimitComparison, LimitRatio};
 use crate::measured::{Interval, Measured, quantile_of};
@@ -36,6 +37,7 @@ pub(super) fn json(report: &Report) -> String {
         "target": report.target,
         "seed": report.load.seed,
         "load": load(&report.load),
+        "baseline": report.baseline.as_ref().map(load),
         "reasons": report.reasons_against(),
         "exit_status": report.exit_status(),
     });
@@ -45,6 +47,7 @@ pub(super) fn json(report: &Report) -> String {
             "is_valid": measured.validity.is_valid(),
             "is_partial": measured.is_partial,
             "run": run(measured),
+            "bounds": bounds(&report.bounds.judge(measured)),
         }),
         Outcome::Comparison(comparison) => self::comparison(comparison),
         Outcome::Limit(found) => joined(json!({ "kind": "limit" }), limit(found)),
@@ -137,6 +140,7 @@ fn run(run: &Measured) -> Value {
         "readers": readers(run),
         "latency": histogram(&run.sampled.latency),
         "joins": histogram(&run.joins),
+        "starts": histogram(&run.starts),
         "publishers": {
             "packets": run.published.packets,
             "bytes": run.published.bytes,
@@ -188,6 +192,7 @@ fn server(run: &Measured) -> Option<Value> {
         "cpu_per_packet_and_reader_ns": run.server_nanos(),
         "resident_bytes": server.resident_bytes,
         "threads": server.threads,
+        "peak_bytes": server.peak_bytes,
     }))
 }
 
@@ -257,15 +262,6 @@ fn comparison(comparison: &Comparison) -> Value {
         });
         (ratio_name(figure).to_owned(), json!(value))
     });
-    let judged = comparison.judged();
-    let bounds = judged.iter().map(|it| {
-        json!({
-            "ratio_of": ratio_name(it.figure),
-            "ratio": it.ratio,
-            "at_most": it.at_most,
-            "is_kept": it.is_kept(),
-        })
-    });
     json!({
         "kind": "comparison",
         "is_valid": comparison.is_valid(),
@@ -274,8 +270,27 @@ fn comparison(comparison: &Comparison) -> Value {
         "ours": side(comparison, Side::Ours),
         "theirs": side(comparison, Side::Theirs),
         "ratios": Value::Object(ratios.into_iter().collect()),
-        "bounds": bounds.collect::<Vec<_>>(),
+        "bounds": bounds(&comparison.judged()),
     })
+}
+
+/// What has a bound: a ratio, or a figure of another name.
+fn bounds(judged: &[Judged]) -> Value {
+    let bound = |it: &Judged| {
+        let (name, value) = match it.of {
+            Bounded::Ratio(figure) => ("ratio_of", ("ratio", ratio_name(figure))),
+            Bounded::Lost => ("figure", ("value", "lost_packets")),
+            Bounded::Start => ("figure", ("value", "start_p99_ns")),
+            Bounded::MemoryGrowth => ("figure", ("value", "memory_growth_bytes")),
+        };
+        json!({
+            name: value.1,
+            value.0: it.value,
+            "at_most": it.at_most,
+            "is_kept": it.is_kept(),
+        })
+    };
+    judged.iter().map(bound).collect()
 }
 
 fn side(comparison: &Comparison, side: Side) -> Value {

@@ -14,7 +14,8 @@ pub(crate) mod words;
 pub use output::Output;
 pub use progress::Progress;
 
-use crate::against::{Comparison, Judged, Side};
+use crate::against::{Comparison, Side};
+use crate::bounds::{Bounds, Judged};
 use crate::limit::{Bound, LimitFound};
 use crate::limits::LimitComparison;
 use crate::measured::Measured;
@@ -35,6 +36,10 @@ pub struct Report {
     pub target: String,
     /// The load; its readers are those of the first trial when a limit was searched.
     pub load: Load,
+    /// The load of the other turns, where that is what they differ in.
+    pub baseline: Option<Load>,
+    /// What has to be kept.
+    pub bounds: Bounds,
     /// What has come of it.
     pub outcome: Outcome,
 }
@@ -84,18 +89,28 @@ impl Report {
         };
         let is_good = match &self.outcome {
             Outcome::Run(run) => run.validity.is_valid() && !run.is_partial,
-            Outcome::Comparison(comparison) => {
-                comparison.is_valid() && comparison.judged().iter().all(Judged::is_kept)
-            }
+            Outcome::Comparison(comparison) => comparison.is_valid(),
             Outcome::Limit(found) => found.is_valid(),
             Outcome::Limits(limits) => {
                 limits.is_valid() && (limits.at_least.is_none() || limits.is_kept() == Some(true))
             }
         };
-        match (is_ours, is_good) {
+        match (
+            is_ours,
+            is_good && self.judged().iter().all(Judged::is_kept),
+        ) {
             (true, _) => EXIT_INVALID,
             (false, true) => EXIT_GOOD,
             (false, false) => EXIT_BAD,
+        }
+    }
+
+    /// What has a bound, beside it. That of a limit has its own words.
+    fn judged(&self) -> Vec<Judged> {
+        match &self.outcome {
+            Outcome::Run(run) => self.bounds.judge(run),
+            Outcome::Comparison(comparison) => comparison.judged(),
+            Outcome::Limit(_) | Outcome::Limits(_) => Vec::new(),
         }
     }
 
@@ -222,6 +237,8 @@ mod tests {
         Report {
             target: "rtsp://127.0.0.1:8554/bench".to_owned(),
             load: example_load(),
+            baseline: None,
+            bounds: Bounds::default(),
             outcome,
         }
     }
@@ -234,6 +251,7 @@ mod tests {
             theirs: "floor".to_owned(),
             cpu_at_most: Some(1.2),
             p99_at_most: Some(1.3),
+            bounds: Bounds::default(),
         };
         let theirs = || {
             let mut run = example();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use crate::against::{Comparison, FIGURES, Figure, Judged, Side, Spread, Turn};
+use crate::against::{Comparison, FIGURES, Figure, Side, Spread, Turn};
 use crate::limit::{LimitFound, Try, Verdict};
 use crate::limits::{LimitComparison, LimitRatio};
 use crate::measured::{Measured, quantile_of};
@@ -23,6 +23,9 @@ pub(super) fn table(report: &Report) -> String {
         Outcome::Comparison(comparison) => text.push_str(&comparison_table(comparison)),
         Outcome::Limit(found) => text.push_str(&limit_table(found)),
         Outcome::Limits(limits) => text.push_str(&limits_table(limits)),
+    }
+    for judged in report.judged() {
+        let _ = writeln!(text, "{}", judged.words());
     }
     text.push('\n');
     let against = report.reasons_against();
@@ -70,7 +73,7 @@ fn run_table(report: &Report, run: &Measured) -> String {
 }
 
 /// What is distributed, by quantiles.
-fn quantile_rows(run: &Measured) -> [Vec<String>; 4] {
+fn quantile_rows(run: &Measured) -> [Vec<String>; 5] {
     const QUANTILES: [(&str, f64); 5] = [
         ("p50", 0.5),
         ("p90", 0.9),
@@ -93,6 +96,7 @@ fn quantile_rows(run: &Measured) -> [Vec<String>; 4] {
         row("", &|label, _| label.to_owned()),
         figures("latency, from due to received", &run.sampled.latency),
         figures("joins, from first byte to PLAY", &run.joins),
+        figures("starts, from PLAY to a key frame", &run.starts),
         figures("publishing, later than due", &run.published.lateness),
     ]
 }
@@ -232,11 +236,7 @@ fn comparison_table(comparison: &Comparison) -> String {
         turns(Side::Theirs),
         format!("{} wanted", comparison.plan.turns),
     ]);
-    let mut text = aligned(&rows);
-    for judged in comparison.judged() {
-        let _ = writeln!(text, "{}", judged_words(&judged));
-    }
-    text
+    aligned(&rows)
 }
 
 fn comparison_row(comparison: &Comparison, figure: Figure) -> Vec<String> {
@@ -265,16 +265,6 @@ fn spread_words(figure: Figure, spread: Spread) -> String {
     let [median, smallest, largest] =
         [spread.median, spread.smallest, spread.largest].map(|value| figure.words(value));
     format!("{median} ({smallest} to {largest})")
-}
-
-fn judged_words(judged: &Judged) -> String {
-    let name = judged.figure.name();
-    let at_most = judged.at_most;
-    match judged.ratio {
-        Some(ratio) if judged.is_kept() => format!("{name}: {ratio:.2} × is at most {at_most} ×"),
-        Some(ratio) => format!("ABOVE ITS BOUND: {name}: {ratio:.2} × is more than {at_most} ×"),
-        None => format!("NOT KNOWN: {name}: at most {at_most} × was wanted"),
-    }
 }
 
 fn limit_table(found: &LimitFound) -> String {

@@ -5,6 +5,7 @@ mod bits;
 pub mod cutter;
 pub mod file;
 mod h264;
+mod key_watch;
 pub mod packets;
 pub mod probe;
 pub mod source;
@@ -12,6 +13,7 @@ mod synthetic;
 pub mod tally;
 
 pub use cutter::{Cut, FrameCutter};
+pub use key_watch::KeyWatch;
 pub use packets::Packets;
 pub use probe::{Carrier, PROBE_BYTES, Probe};
 pub use source::Source;

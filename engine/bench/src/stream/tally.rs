@@ -27,6 +27,8 @@ pub struct Tally {
     counts: TallyCounts,
     /// Whether all packets of a frame are due at once.
     is_frame_at_once: bool,
+    /// What was due before this, by the wall clock in nanoseconds, was not on its way to this reader.
+    since_unix_nanos: u64,
 }
 
 /// What a reader has received. Those of a while are the difference of two.
@@ -60,6 +62,17 @@ impl Tally {
             tracks: tracks.collect(),
             counts: TallyCounts::default(),
             is_frame_at_once,
+            since_unix_nanos: 0,
+        }
+    }
+
+    /// Of a reader that plays since then, in nanoseconds since the Unix epoch: what was due before, as all of a group of
+    /// pictures that the server has kept, has no latency.
+    #[must_use]
+    pub fn since(self, unix_nanos: u64) -> Self {
+        Self {
+            since_unix_nanos: unix_nanos,
+            ..self
         }
     }
 
@@ -91,8 +104,11 @@ impl Tally {
             return;
         }
         let (at_once, timestamp) = (self.is_frame_at_once, view.timestamp());
+        let since = self.since_unix_nanos;
         let mut took = |due_unix_nanos: u64| {
-            latency.saturating_record(at_unix_nanos.saturating_sub(due_unix_nanos));
+            if due_unix_nanos >= since {
+                latency.saturating_record(at_unix_nanos.saturating_sub(due_unix_nanos));
+            }
         };
         let mut probes = probe::find(track.carrier, view.payload()).peekable();
         if probes.peek().is_none() && at_once {

@@ -249,3 +249,16 @@ fn packets_without_a_probe_were_due_with_their_frame() {
         assert!(latency.equivalent(latency.min(), 4000));
     }
 }
+
+#[test]
+fn what_was_due_before_a_reader_played_has_no_latency_and_is_no_loss() {
+    let mut tally = Tally::new(vec![Carrier::H264], false).since(1001);
+    let mut latency = nanos_histogram();
+    for number in 0..3 {
+        let packet = packet(1, number, Some(number.into()));
+        tally.handle_packet(0, &packet, 5000, &mut latency);
+    }
+    assert!(latency.is_empty());
+    let counts = tally.counts();
+    assert_eq!((counts.packets, counts.lost, counts.skipped), (3, 0, 0));
+}
