@@ -1,6 +1,5 @@
 //! A session that publishes or reads, as events tell of it: its begin when this is made, and its end, however that comes.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use shardcast_protocol::rtsp::TransportKind;
@@ -8,15 +7,13 @@ use shardcast_protocol::rtsp::TransportKind;
 use crate::event::{Event, SessionEnd};
 use crate::path::PathName;
 use crate::record::Role;
-use crate::session_id::SessionId;
 use crate::shard::{SessionHandle, Shard};
 
 /// A session whose begin was told and whose end will be. Dropping it without a word is the end of one that nobody has
 /// ended: by a panic, or with its shard.
 pub(crate) struct Begun {
     shard: Rc<Shard>,
-    session: SessionId,
-    peer: SocketAddr,
+    session: Rc<SessionHandle>,
     role: Role,
     transport: TransportKind,
     /// Until the end was told.
@@ -27,7 +24,7 @@ impl Begun {
     /// A session that publishes from now on.
     pub(crate) fn publisher(
         shard: &Rc<Shard>,
-        session: &SessionHandle,
+        session: &Rc<SessionHandle>,
         path: &PathName,
         tracks: String,
         transport: TransportKind,
@@ -45,7 +42,7 @@ impl Begun {
     /// A session that reads from now on.
     pub(crate) fn reader(
         shard: &Rc<Shard>,
-        session: &SessionHandle,
+        session: &Rc<SessionHandle>,
         path: &PathName,
         tracks: String,
         transport: TransportKind,
@@ -62,15 +59,14 @@ impl Begun {
 
     fn new(
         shard: &Rc<Shard>,
-        session: &SessionHandle,
+        session: &Rc<SessionHandle>,
         path: &PathName,
         role: Role,
         transport: TransportKind,
     ) -> Self {
         Self {
             shard: shard.clone(),
-            session: session.id,
-            peer: session.peer,
+            session: session.clone(),
             role,
             transport,
             path: Some(path.clone()),
@@ -85,8 +81,8 @@ impl Begun {
     fn tell(&mut self, reason: SessionEnd) {
         if let Some(path) = self.path.take() {
             let event = Event::SessionEnded {
-                session: self.session,
-                peer: self.peer,
+                session: self.session.id,
+                peer: self.session.peer,
                 role: self.role,
                 transport: self.transport,
                 path,

@@ -14,34 +14,37 @@ use crate::shard::SessionHandle;
 ///
 /// # Errors
 /// Why the session is over.
-pub(crate) async fn write_fully(
+pub(crate) fn write_fully(
     sink: &mut impl Sink,
     mut gather: Gather,
     session: &SessionHandle,
     now: Instant,
     accepted_bytes: Option<&Count>,
-) -> (Result<(), SessionEnd>, Gather) {
+) -> impl Future<Output = (Result<(), SessionEnd>, Gather)> {
     session.note_write(now);
-    let mut result = Ok(());
-    while result.is_ok() && !gather.is_empty() {
-        let (outcome, rest) = sink.write_or(gather, &session.cancel).await;
-        gather = rest;
-        result = match outcome {
-            Outcome::Done(Ok(0)) => Err(SessionEnd::PeerClosed),
-            Outcome::Done(Ok(bytes)) => {
-                // Whatever is written whole, as nearly all is, costs no look at the clock.
-                if !gather.is_empty() {
-                    session.note_accepted(shardcast_platform::now());
+    // An `async fn` would hold its arguments twice, and every reader holds this.
+    async move {
+        let mut result = Ok(());
+        while result.is_ok() && !gather.is_empty() {
+            let (outcome, rest) = sink.write_or(gather, &session.cancel).await;
+            gather = rest;
+            result = match outcome {
+                Outcome::Done(Ok(0)) => Err(SessionEnd::PeerClosed),
+                Outcome::Done(Ok(bytes)) => {
+                    // Whatever is written whole, as nearly all is, costs no look at the clock.
+                    if !gather.is_empty() {
+                        session.note_accepted(shardcast_platform::now());
+                    }
+                    accepted_bytes.inspect(|count| count.add(bytes as u64));
+                    Ok(())
                 }
-                accepted_bytes.inspect(|count| count.add(bytes as u64));
-                Ok(())
-            }
-            Outcome::Done(Err(error)) => Err(SessionEnd::Connection(error.to_string())),
-            Outcome::Cancelled => Err(ended(session)),
-        };
+                Outcome::Done(Err(error)) => Err(SessionEnd::Connection(error.to_string())),
+                Outcome::Cancelled => Err(ended(session)),
+            };
+        }
+        session.note_write_end();
+        (result, gather)
     }
-    session.note_write_end();
-    (result, gather)
 }
 
 /// Writes one message.

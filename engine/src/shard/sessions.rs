@@ -71,7 +71,7 @@ pub struct SessionHandle {
     /// What it speaks.
     pub protocol: Protocol,
     /// Its requests that are being answered, where it speaks HTTP.
-    pub exchanges: Option<Exchanges>,
+    pub exchanges: Option<Box<Exchanges>>,
     /// Its refused requests.
     pub refused_requests: RefusalSummary,
     ended: OnceCell<SessionEnd>,
@@ -113,7 +113,7 @@ impl SessionHandle {
     pub fn over_http(id: SessionId, peer: SocketAddr, site: &'static str, now: Instant) -> Self {
         Self {
             protocol: Protocol::Http(site),
-            exchanges: Some(Exchanges::default()),
+            exchanges: Some(Box::default()),
             ..Self::new(id, peer, now)
         }
     }
@@ -217,7 +217,7 @@ impl SessionHandle {
     /// Whether it speaks HTTP, and neither asks nor is answered.
     fn is_idle_over_http(&self) -> bool {
         let is_answered = |exchanges: &Exchanges| !exchanges.are_under_way();
-        let is_idle = self.exchanges.as_ref().is_some_and(is_answered);
+        let is_idle = self.exchanges.as_deref().is_some_and(is_answered);
         is_idle && self.message_begun.get().is_none() && self.ended.get().is_none()
     }
 
@@ -239,7 +239,7 @@ impl SessionHandle {
         {
             return Some(Deadline::MessageUnfinished);
         }
-        let exchanges = self.exchanges.as_ref();
+        let exchanges = self.exchanges.as_deref();
         if exchanges.is_some_and(|exchanges| exchanges.is_stuck(now, timeouts.write)) {
             return Some(Deadline::WriteStuck);
         }

@@ -69,7 +69,7 @@ pub fn check(conversation: &[u8]) {
     let mut reader = MessageReader::new(Limits::default());
     let mut session = ServerSession::new(ServerConfig {
         session_id: SESSION_ID.into(),
-        server: "shardcast".into(),
+        server: "shardcast",
         session_timeout: Duration::from_secs(60),
         peer: PEER,
         transports: TRANSPORTS,

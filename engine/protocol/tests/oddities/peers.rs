@@ -27,7 +27,7 @@ impl Server {
         Self {
             session: ServerSession::new(ServerConfig {
                 session_id: ID.into(),
-                server: "shardcast".into(),
+                server: "shardcast",
                 session_timeout: Duration::from_secs(60),
                 peer: "192.0.2.1".parse().unwrap(),
                 transports: Transports {

@@ -235,7 +235,7 @@ impl Connected {
     }
 
     fn exchanges(&self) -> Option<&Exchanges> {
-        self.session.exchanges.as_ref()
+        self.session.exchanges.as_deref()
     }
 
     fn is_late(&self) -> bool {

@@ -116,7 +116,7 @@ impl HyperStream {
 impl Inner {
     fn note_read(&self, count: usize) {
         self.has_ended.set(count == 0);
-        let exchanges = self.session.exchanges.as_ref();
+        let exchanges = self.session.exchanges.as_deref();
         let is_between = !exchanges.is_some_and(Exchanges::are_under_way);
         if count > 0 && self.has_one_message && is_between {
             self.session.note_message(true, shardcast_platform::now());

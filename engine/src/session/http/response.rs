@@ -29,7 +29,7 @@ impl Exchange {
     pub(super) fn begin(session: &Rc<SessionHandle>) -> Self {
         session.note_request(shardcast_platform::now());
         session.note_message_end();
-        let exchanges = session.exchanges.as_ref();
+        let exchanges = session.exchanges.as_deref();
         Self {
             session: session.clone(),
             number: exchanges.map(Exchanges::begin).unwrap_or_default(),
@@ -55,12 +55,12 @@ impl Exchange {
     }
 
     fn note_piece(&self) {
-        let exchanges = self.session.exchanges.as_ref();
+        let exchanges = self.session.exchanges.as_deref();
         exchanges.inspect(|them| them.note_piece(self.number, shardcast_platform::now()));
     }
 
     fn note_piece_taken(&self) {
-        let exchanges = self.session.exchanges.as_ref();
+        let exchanges = self.session.exchanges.as_deref();
         exchanges.inspect(|them| them.note_piece_taken(self.number));
     }
 }

@@ -178,7 +178,7 @@ impl<T: Transport> Connection<T> {
     fn new(shard: Rc<Shard>, session: Rc<SessionHandle>, transport: T) -> Self {
         let config = ServerConfig {
             session_id: format!("{:016x}{:016x}", random_u64(), random_u64()),
-            server: SERVER_NAME.into(),
+            server: SERVER_NAME,
             session_timeout: crate::shard::IDLE_TIMEOUT,
             peer: session.peer.ip(),
             transports: transports_of(&shard),

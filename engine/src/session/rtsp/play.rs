@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use shardcast_config::{Config, PathConfig, SlowReader as ConfigSlowReader, Start as ConfigStart};
-use shardcast_platform::SendBuffer;
+use shardcast_platform::{SendBuffer, Slab};
 use shardcast_protocol::rtsp::{
     Parsed, Question, Request, Response, RtpInfo, StatusCode, Step, TransportKind,
 };
@@ -18,7 +18,7 @@ use shardcast_runtime::local::{Notify, Receiver, oneshot};
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
 use super::reported::ReportedLosses;
 use super::rtp_info::rtp_infos;
-use super::writer::{Media, Play, WriterEnd, spawn_writer};
+use super::writer::{Media, Play, WriterEnd, Written, spawn_writer};
 use crate::egress::{Begin, TcpQueue};
 use crate::event::SessionEnd;
 use crate::fanout::{
@@ -32,8 +32,8 @@ use crate::session::transport::{Sink, Source, Transport};
 use crate::session::writing::{discard, ended};
 use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard};
 
-/// Room for a read while media is written: readers send reports and keep-alives.
-const READER_READ_BYTES: usize = 512;
+/// Room for a read while media is written: readers send reports and keep-alives, which are smaller than most requests.
+const READER_READ_BYTES: usize = 256;
 
 /// Answers that may wait for the writer; a peer that pipelines more is read no further until they are written.
 const ANSWERS_MAX: usize = 16;
@@ -104,9 +104,25 @@ impl ReaderStart {
 impl<T: Transport> Connection<T> {
     /// Answers PLAY, plays, and comes back with the connection when the reader pauses or tears down.
     pub(super) async fn play(
-        mut self: Box<Self>,
+        self: Box<Self>,
         start: Box<ReaderStart>,
     ) -> Result<Box<Self>, SessionEnd> {
+        let (mut half, written) = self.begin_halves(start);
+        let next = half.read_requests().await;
+        // Most readers play: what their end needs is taken from the heap only then.
+        Box::pin(Self::end_halves(half, next, written)).await
+    }
+
+    /// Begins to play, with a half for each of the two tasks. Whatever only the begin needs is given back here: what an
+    /// `async fn` has once had a look at, it keeps for as long as it runs.
+    #[expect(
+        clippy::boxed_local,
+        reason = "its memory is given back here, not when the playing ends"
+    )]
+    fn begin_halves(
+        mut self: Box<Self>,
+        start: Box<ReaderStart>,
+    ) -> (Reading<T::Source>, Receiver<Written<T::Sink>>) {
         self.bound_kernel_queue(&start);
         let (play, media) = self.begin_play(*start);
         let phase = match &media {
@@ -114,13 +130,23 @@ impl<T: Transport> Connection<T> {
             Media::Interleaved(_) | Media::Group(_) => Phase::Playing,
         };
         self.session.enter(phase, shardcast_platform::now());
+        if self.slab.is_empty() {
+            // Room for a reader's messages is less than for the requests that have led here.
+            self.slab = Slab::with_capacity(0);
+        }
         let (connection, sink) = (*self).take_apart();
         let (done, written) = oneshot();
         spawn_writer(&connection.shard, &play, media, sink, done);
-        let mut half = Reading { connection, play };
-        let next = half.read_requests().await;
-        // Most readers play: what their end needs is taken from the heap only then.
-        let ended = Box::pin(finish_play(&mut half, next, written)).await;
+        (Reading { connection, play }, written)
+    }
+
+    /// Ends the writer, and goes on with the whole connection if it can.
+    async fn end_halves(
+        mut half: Reading<T::Source>,
+        next: Result<Question, SessionEnd>,
+        written: Receiver<Written<T::Sink>>,
+    ) -> Result<Box<Self>, SessionEnd> {
+        let ended = finish_play(&mut half, next, written).await;
         let Reading {
             mut connection,
             play,
@@ -248,7 +274,7 @@ impl<T: Transport> Connection<T> {
         let channels = self.channel_map(described.info.tracks().len());
         let begin = Begin::new(begin.clone(), catch_up);
         let queue = TcpQueue::new(&mut log, cursor, channels, begin);
-        (Media::Interleaved(queue), infos)
+        (Media::Interleaved(Box::new(queue)), infos)
     }
 
     fn channel_map(&self, tracks: usize) -> ChannelMap {
@@ -293,48 +319,66 @@ impl<S: Source> Reading<S> {
     /// Handles requests until one of them ends the playing.
     async fn read_requests(&mut self) -> Result<Question, SessionEnd> {
         loop {
-            let session = self.play.session.clone();
-            match self.connection.reader.poll(self.connection.slab.filled()) {
-                Ok(Parsed::Request { request, consumed }) => {
-                    drop(self.connection.slab.split_to(consumed));
-                    session.note_message_end();
-                    if let Some(question) = self.handle_request(&request).await? {
+            match self.next_request()? {
+                Some(request) => {
+                    if let Some(question) = self.handle_request(&request)? {
                         return Ok(question);
                     }
+                    drop(request);
+                    self.wait_for_room().await;
+                }
+                None => self.read().await?,
+            }
+        }
+    }
+
+    /// The next request of what was read. Reports are taken on the way, and responses passed over.
+    fn next_request(&mut self) -> Result<Option<Request>, SessionEnd> {
+        let (connection, play) = (&mut *self.connection, &self.play);
+        loop {
+            match connection.reader.poll(connection.slab.filled()) {
+                Ok(Parsed::Request { request, consumed }) => {
+                    drop(connection.slab.split_to(consumed));
+                    play.session.note_message_end();
+                    return Ok(Some(request));
                 }
                 Ok(Parsed::Frame {
                     payload, consumed, ..
                 }) => {
-                    let unread = self.connection.slab.filled();
-                    let packet = unread.get(payload).unwrap_or_default();
-                    self.play.losses.handle_rtcp(packet);
-                    drop(self.connection.slab.split_to(consumed));
-                    session.note_message_end();
+                    let packet = connection.slab.filled().get(payload).unwrap_or_default();
+                    play.losses.handle_rtcp(packet);
+                    drop(connection.slab.split_to(consumed));
+                    play.session.note_message_end();
                 }
                 Ok(Parsed::Response { consumed, .. }) => {
-                    drop(self.connection.slab.split_to(consumed));
-                    session.note_message_end();
+                    drop(connection.slab.split_to(consumed));
+                    play.session.note_message_end();
                 }
                 Ok(Parsed::Incomplete { begun, consumed }) => {
-                    drop(self.connection.slab.split_to(consumed));
-                    session.note_message(begun, shardcast_platform::now());
-                    let Connection {
-                        transport, slab, ..
-                    } = &mut *self.connection;
-                    let bytes = read_more(transport, slab, &session, READER_READ_BYTES).await?;
-                    self.connection.count_read(&self.play.record, bytes);
+                    drop(connection.slab.split_to(consumed));
+                    play.session.note_message(begun, shardcast_platform::now());
+                    return Ok(None);
                 }
                 Err(error) => {
                     let answer = error.response(SERVER_NAME).to_bytes();
-                    self.play.answers.borrow_mut().push(answer);
+                    play.answers.borrow_mut().push(answer);
                     return Err(broken_by(&error));
                 }
             }
         }
     }
 
+    async fn read(&mut self) -> Result<(), SessionEnd> {
+        let Connection {
+            transport, slab, ..
+        } = &mut *self.connection;
+        let bytes = read_more(transport, slab, &self.play.session, READER_READ_BYTES).await?;
+        self.connection.count_read(&self.play.record, bytes);
+        Ok(())
+    }
+
     /// Answers what can be answered while media flows; a question that ends the playing comes back.
-    async fn handle_request(&mut self, request: &Request) -> Result<Option<Question>, SessionEnd> {
+    fn handle_request(&mut self, request: &Request) -> Result<Option<Question>, SessionEnd> {
         let server = &mut self.connection.server;
         match server.handle_request(request) {
             Step::Ask(question @ (Question::Pause | Question::Teardown)) => {
@@ -351,7 +395,6 @@ impl<S: Source> Reading<S> {
             }
         }
         self.play.subscription.seat.wake.notify();
-        self.wait_for_room().await;
         Ok(None)
     }
 
@@ -375,7 +418,7 @@ impl<S: Source> Reading<S> {
 async fn finish_play<S: Source, K: Sink>(
     half: &mut Reading<S>,
     next: Result<Question, SessionEnd>,
-    written: Receiver<(K, WriterEnd)>,
+    written: Receiver<Written<K>>,
 ) -> Result<(K, Question), SessionEnd> {
     let play = half.play.clone();
     match &next {
@@ -387,9 +430,10 @@ async fn finish_play<S: Source, K: Sink>(
     }
     play.stop.set(true);
     play.subscription.seat.wake.notify();
-    let Ok((mut sink, writer_end)) = written.await else {
+    let Ok(written) = written.await else {
         return Err(SessionEnd::Panicked);
     };
+    let (mut sink, writer_end) = *written;
     match (next, writer_end) {
         (Ok(question), WriterEnd::Stopped) => Ok((sink, question)),
         (Ok(_), WriterEnd::Delivered(end) | WriterEnd::Failed(end)) => Err(end),

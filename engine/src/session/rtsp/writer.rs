@@ -54,6 +54,9 @@ impl Drop for Play {
     }
 }
 
+/// The writer's half, when it has ended. Boxed, because the place for it is kept as long as the reader plays.
+pub(super) type Written<S> = Box<(S, WriterEnd)>;
+
 /// How the writer ended.
 pub(super) enum WriterEnd {
     /// It was told to stop.
@@ -69,7 +72,7 @@ pub(super) fn spawn_writer<S: Sink>(
     play: &Rc<Play>,
     media: Media,
     sink: S,
-    done: Sender<(S, WriterEnd)>,
+    done: Sender<Written<S>>,
 ) {
     let (id, path) = (play.session.id, play.subscription.entry.id);
     let panicked = play.clone();
@@ -96,7 +99,7 @@ pub(super) fn spawn_writer<S: Sink>(
                 end
             }
         };
-        let _session_is_gone = done.send((writer.sink, end));
+        let _session_is_gone = done.send(Box::new((writer.sink, end)));
     };
     shard.context.spawn_session(
         session_mark(STAGE_WRITE, Some(path), id),
@@ -114,8 +117,8 @@ pub(super) fn spawn_writer<S: Sink>(
 
 /// How a reader is given media.
 pub(super) enum Media {
-    /// Between the messages of the connection.
-    Interleaved(TcpQueue),
+    /// Between the messages of the connection. Boxed, because tasks hold what they are given twice.
+    Interleaved(Box<TcpQueue>),
     /// In datagrams, by the stream's feed.
     Datagrams(Box<DatagramReader>),
     /// In datagrams to a group, by somebody else.
@@ -131,7 +134,7 @@ pub(super) struct Writer<S> {
 
 impl<S: Sink> Writer<S> {
     /// Writes until the reader stops, the stream is delivered, or the connection fails.
-    async fn write_media(&mut self, mut queue: TcpQueue) -> WriterEnd {
+    async fn write_media(&mut self, mut queue: Box<TcpQueue>) -> WriterEnd {
         let mut gather = Gather::new();
         loop {
             self.play.take_answers(&mut gather);

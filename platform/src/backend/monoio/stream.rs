@@ -175,21 +175,29 @@ impl ReadHalf {
         (result, lent.into_buffer())
     }
 
-    pub(crate) async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
-        if self.instants.begin() {
-            yield_now().await;
+    pub(crate) fn read_or(
+        &mut self,
+        slab: Slab,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Slab)> {
+        // Before the future, which would hold its arguments twice if it were that of an `async fn`.
+        let must_yield = self.instants.begin();
+        async move {
+            if must_yield {
+                yield_now().await;
+            }
+            if self.socket.reading.replace(true) {
+                return (Outcome::Done(Err(dropped_before())), slab);
+            }
+            // SAFETY: `reading` says that no other read is in flight.
+            let stream = unsafe { self.socket.stream() };
+            let lent = Lent::new(slab, &self.socket);
+            let operation = stream.cancelable_read(lent, self.cancelling.handle());
+            let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
+            let (result, lent) = self.instants.watch(operation).await;
+            self.socket.reading.set(false);
+            (outcome(result, cancel), lent.into_buffer())
         }
-        if self.socket.reading.replace(true) {
-            return (Outcome::Done(Err(dropped_before())), slab);
-        }
-        // SAFETY: `reading` says that no other read is in flight.
-        let stream = unsafe { self.socket.stream() };
-        let lent = Lent::new(slab, &self.socket);
-        let operation = stream.cancelable_read(lent, self.cancelling.handle());
-        let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
-        let (result, lent) = self.instants.watch(operation).await;
-        self.socket.reading.set(false);
-        (outcome(result, cancel), lent.into_buffer())
     }
 
     pub(crate) async fn readable(&self, cancel: &Cancel) -> Option<io::Result<()>> {
@@ -229,29 +237,37 @@ impl WriteHalf {
         (result, lent.into_buffer())
     }
 
-    pub(crate) async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
-        if self.instants.begin() {
-            yield_now().await;
+    pub(crate) fn write_or(
+        &mut self,
+        gather: Gather,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Gather)> {
+        // As for reads.
+        let must_yield = self.instants.begin();
+        async move {
+            if must_yield {
+                yield_now().await;
+            }
+            if self.socket.writing.replace(true) {
+                return (Outcome::Done(Err(dropped_before())), gather);
+            }
+            // SAFETY: `writing` says that no other write is in flight.
+            let stream = unsafe { self.socket.stream() };
+            let one = is_plain_send(&gather);
+            let lent = Lent::new(gather, &self.socket);
+            let handle = self.cancelling.handle();
+            let (result, lent) = if one {
+                let operation = stream.cancelable_write(lent, handle);
+                let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
+                self.instants.watch(operation).await
+            } else {
+                let operation = write_vectored_or(stream, lent, handle);
+                let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
+                self.instants.watch(operation).await
+            };
+            self.socket.writing.set(false);
+            (outcome(result, cancel), lent.into_buffer())
         }
-        if self.socket.writing.replace(true) {
-            return (Outcome::Done(Err(dropped_before())), gather);
-        }
-        // SAFETY: `writing` says that no other write is in flight.
-        let stream = unsafe { self.socket.stream() };
-        let one = is_plain_send(&gather);
-        let lent = Lent::new(gather, &self.socket);
-        let handle = self.cancelling.handle();
-        let (result, lent) = if one {
-            let operation = stream.cancelable_write(lent, handle);
-            let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
-            self.instants.watch(operation).await
-        } else {
-            let operation = write_vectored_or(stream, lent, handle);
-            let operation = Cancellable::new(operation, &mut self.cancelling, cancel);
-            self.instants.watch(operation).await
-        };
-        self.socket.writing.set(false);
-        (outcome(result, cancel), lent.into_buffer())
     }
 
     pub(crate) async fn writable(&self, cancel: &Cancel) -> Option<io::Result<()>> {

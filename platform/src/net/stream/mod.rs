@@ -206,14 +206,22 @@ impl ReadHalf {
     }
 
     /// As [`ReadHalf::read`], until `cancel` is raised. A cancelled read has taken no byte.
-    pub async fn read_or(&mut self, slab: Slab, cancel: &Cancel) -> (Outcome, Slab) {
-        if slab.spare() == 0 {
-            return (Outcome::Done(Err(no_room())), slab);
+    pub fn read_or(
+        &mut self,
+        slab: Slab,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Slab)> {
+        // An `async fn` would hold the slab twice, and every session waits in one of these.
+        let half = &mut self.half;
+        async move {
+            if slab.spare() == 0 {
+                return (Outcome::Done(Err(no_room())), slab);
+            }
+            if cancel.is_cancelled() {
+                return (Outcome::Cancelled, slab);
+            }
+            half.read_or(slab, cancel).await
         }
-        if cancel.is_cancelled() {
-            return (Outcome::Cancelled, slab);
-        }
-        self.half.read_or(slab, cancel).await
     }
 }
 
@@ -232,18 +240,25 @@ impl WriteHalf {
     }
 
     /// As [`WriteHalf::write`], until `cancel` is raised. A cancelled write has sent no byte.
-    pub async fn write_or(&mut self, gather: Gather, cancel: &Cancel) -> (Outcome, Gather) {
-        if gather.is_empty() {
-            return (Outcome::Done(Ok(0)), gather);
+    pub fn write_or(
+        &mut self,
+        gather: Gather,
+        cancel: &Cancel,
+    ) -> impl Future<Output = (Outcome, Gather)> {
+        let half = &mut self.0;
+        async move {
+            if gather.is_empty() {
+                return (Outcome::Done(Ok(0)), gather);
+            }
+            if cancel.is_cancelled() {
+                return (Outcome::Cancelled, gather);
+            }
+            let (outcome, mut gather) = half.write_or(gather, cancel).await;
+            if let Outcome::Done(Ok(count)) = outcome {
+                gather.advance(count);
+            }
+            (outcome, gather)
         }
-        if cancel.is_cancelled() {
-            return (Outcome::Cancelled, gather);
-        }
-        let (outcome, mut gather) = self.0.write_or(gather, cancel).await;
-        if let Outcome::Done(Ok(count)) = outcome {
-            gather.advance(count);
-        }
-        (outcome, gather)
     }
 
     /// Writes until the gather is empty. After an error it comes back with what is left.

@@ -16,7 +16,7 @@ const SERVER_PORTS: PortPair = PortPair {
 fn server() -> ServerSession {
     ServerSession::new(ServerConfig {
         session_id: "s1".into(),
-        server: "shardcast".into(),
+        server: "shardcast",
         session_timeout: Duration::from_secs(60),
         peer: "192.0.2.1".parse().unwrap(),
         transports: Transports {

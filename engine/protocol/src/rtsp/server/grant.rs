@@ -67,6 +67,8 @@ impl ServerSession {
         let Some(transport) = self.answered(setup.transport, mode, answer) else {
             return self.response(StatusCode::INTERNAL_SERVER_ERROR, Some(cseq));
         };
+        // Most sessions have one or two, and room for four is more than these need.
+        self.setups.reserve_exact(1);
         self.setups.push(setup);
         self.target.get_or_insert(target);
         self.state = ServerState::Ready(mode);

@@ -41,7 +41,7 @@ pub struct ServerConfig {
     /// The session's id, made by the caller from its random source. Nobody may be able to guess it.
     pub session_id: String,
     /// What the `Server` header says.
-    pub server: String,
+    pub server: &'static str,
     /// After how long without a request or media the caller ends a session; clients are told.
     pub session_timeout: Duration,
     /// Where the peer is: packets go there and nowhere else.
@@ -363,7 +363,7 @@ impl ServerSession {
     /// told it.
     fn response(&self, status: StatusCode, cseq: Option<u32>) -> Response {
         let mut response = Response::new(status, cseq);
-        response.headers.put("Server", &self.config.server);
+        response.headers.put("Server", self.config.server);
         // RFC 2326, section 12.38: "The server MUST echo the exact same value".
         if let Some(timestamp) = &self.timestamp {
             response.headers.put("Timestamp", timestamp);

@@ -35,7 +35,7 @@ impl Peer {
     fn with(transports: Transports) -> Self {
         let session = ServerSession::new(ServerConfig {
             session_id: SESSION.into(),
-            server: "shardcast".into(),
+            server: "shardcast",
             session_timeout: Duration::from_secs(60),
             peer: "192.0.2.1".parse().unwrap(),
             transports,
