@@ -16,6 +16,7 @@ pub mod interop;
 pub mod netlab;
 pub mod operators;
 pub mod peer;
+pub mod players;
 pub mod port;
 pub mod procfs;
 pub mod sandbox;

@@ -9,6 +9,8 @@ pub const WIDTH: usize = 320;
 pub const HEIGHT: usize = 2 * BLOCK;
 const BLOCK: usize = 32;
 const BITS: usize = WIDTH / BLOCK;
+/// Numbers begin again after so many.
+pub const NUMBERS: u64 = 1 << BITS;
 /// Compression blurs a block's edge: only its middle is looked at.
 const MARGIN: usize = 8;
 /// Half-way between the two levels that are painted, 16 and 235.
@@ -28,6 +30,16 @@ pub fn paint_filter() -> String {
     )
 }
 
+/// The counter's rows of a picture with this number, grey.
+pub fn paint(number: u64) -> Vec<u8> {
+    let row = |is_inverted: bool| -> Vec<u8> {
+        let light = |column: usize| (number >> (column / BLOCK) & 1 == 1) != is_inverted;
+        let levels = (0..WIDTH).map(|column| if light(column) { 235 } else { 16 });
+        levels.collect()
+    };
+    [row(false).repeat(BLOCK), row(true).repeat(BLOCK)].concat()
+}
+
 /// The counters of all frames in `grey`; `None` for a picture whose two rows do not agree.
 pub fn read_counters(grey: &[u8]) -> Vec<Option<u64>> {
     grey.chunks_exact(WIDTH * HEIGHT)
@@ -35,7 +47,8 @@ pub fn read_counters(grey: &[u8]) -> Vec<Option<u64>> {
         .collect()
 }
 
-fn read_counter(picture: &[u8]) -> Option<u64> {
+/// The counter of one picture that begins with the counter's rows.
+pub fn read_counter(picture: &[u8]) -> Option<u64> {
     let (bits, inverted) = picture.split_at(WIDTH * BLOCK);
     (0..BITS).try_fold(0, |counter, bit| {
         match (is_light(bits, bit), is_light(inverted, bit)) {
@@ -133,17 +146,6 @@ pub fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn paint(number: u64) -> Vec<u8> {
-        let mut picture = Vec::new();
-        for line in 0..HEIGHT {
-            for column in 0..WIDTH {
-                let bit = number >> (column / BLOCK) & 1 == 1;
-                picture.push(if bit == (line < BLOCK) { 235 } else { 16 });
-            }
-        }
-        picture
-    }
 
     #[test]
     fn a_painted_number_is_read_back() {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::wait::poll_until;
@@ -66,13 +66,46 @@ impl Program {
     /// # Errors
     /// When it is not there.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self, ProgramError> {
+        Self::spawn(command, log, Stdio::null())
+    }
+
+    /// As [`Self::start`], and what is written to the pipe that comes with it is the program's input.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_fed(
+        command: &mut Command,
+        log: &Path,
+    ) -> Result<(Self, ChildStdin), ProgramError> {
+        let mut program = Self::spawn(command, log, Stdio::piped())?;
+        let input = program.child.stdin.take().expect("it is piped");
+        Ok((program, input))
+    }
+
+    fn spawn(command: &mut Command, log: &Path, input: Stdio) -> Result<Self, ProgramError> {
         let name = command.get_program().to_string_lossy().into_owned();
         let output = File::create(log).map_err(ProgramError::io(log))?;
         let errors = output.try_clone().map_err(ProgramError::io(log))?;
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        command.stdin(input).stdout(output).stderr(errors);
         let child = command.spawn().map_err(ProgramError::io(&name))?;
         let log = log.to_owned();
         Ok(Self { child, name, log })
+    }
+
+    /// Whether it still runs; if not, the end of what it has said.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_running(&mut self) -> Result<(), ProgramError> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(ProgramError::Failed {
+                program: self.name.clone(),
+                status,
+                log: self.log_end(),
+            }),
+            Err(error) => Err(ProgramError::io(&self.name)(error)),
+        }
     }
 
     /// Waits until it has ended by itself, well.

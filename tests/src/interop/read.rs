@@ -240,10 +240,11 @@ fn decode(from: &Path, out: &[&str], to: &Path, decoded: &Decoded) -> Result<(),
 }
 
 /// A folder that anybody may write to, gone after use.
-struct Scratch(PathBuf);
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn create(folder: PathBuf) -> Result<Self, ProgramError> {
+    pub(crate) fn create(folder: PathBuf) -> Result<Self, ProgramError> {
         fs::create_dir_all(&folder).map_err(ProgramError::io(&folder))?;
         let open = Permissions::from_mode(0o777);
         fs::set_permissions(&folder, open).map_err(ProgramError::io(&folder))?;

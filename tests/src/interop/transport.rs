@@ -1,7 +1,7 @@
 //! How media goes between the daemon and a program.
 
 /// A lower transport of RTSP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Interleaved with the requests.
     Tcp,
