@@ -23,13 +23,13 @@ const BURST_DATAGRAMS_MIN: usize = 24;
 /// A batch leaves in at most so many bursts, however large it is, a millisecond apart: more would be latency for nothing.
 const BURSTS_MAX: usize = 8;
 
-/// A reader catches up in about so many bursts, however much that is: in a tenth of a second, as what comes between two bursts
-/// is seldom more than a millisecond. More at once overruns the buffers of players, which hold some 90 datagrams where
-/// nobody has set them otherwise (Linux).
-const CATCH_UP_BURSTS: u64 = 64;
+/// A reader catches up in about so many bursts, however much that is: in a tenth of a second, where timers make two
+/// milliseconds of one. Fewer would overrun the buffers of players, which hold some 90 datagrams where nobody has set them
+/// otherwise (Linux).
+const CATCH_UP_BURSTS: usize = 48;
 
-/// What a datagram of ordinary video holds.
-const CATCH_UP_DATAGRAM_BYTES: u64 = 1400;
+/// Datagrams of such a burst, at least: a tenth of those buffers.
+const CATCH_UP_DATAGRAMS_MIN: usize = 8;
 
 /// A reader's place in a log and the datagrams that it is to be sent next.
 #[derive(Debug)]
@@ -210,7 +210,8 @@ impl DatagramQueue {
         };
         let pressed = log.pressed_datagrams(catch_up, number);
         self.push_runs(pressed.iter().flat_map(|runs| runs.iter().cloned()));
-        self.burst_datagrams = catch_up_burst(catch_up.bytes());
+        let burst = catch_up.datagrams().div_ceil(CATCH_UP_BURSTS);
+        self.burst_datagrams = burst.max(CATCH_UP_DATAGRAMS_MIN);
         self.cursor.advance(entry, catch_up.end_in(number));
         self.begin = Some(begin);
         true
@@ -248,13 +249,6 @@ impl DatagramQueue {
             }
         }
     }
-}
-
-/// Datagrams of a reader that catches up that leave at once.
-fn catch_up_burst(bytes: u64) -> usize {
-    let datagrams = bytes / CATCH_UP_DATAGRAM_BYTES;
-    let burst = datagrams.div_ceil(CATCH_UP_BURSTS);
-    usize::try_from(burst).map_or(BURST_DATAGRAMS_MIN, |burst| burst.max(BURST_DATAGRAMS_MIN))
 }
 
 /// A control packet that is a run of its own.

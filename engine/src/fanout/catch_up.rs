@@ -31,6 +31,9 @@ const JOIN_WINDOW: Duration = Duration::from_millis(100);
 /// Images are kept so long: a reader that takes longer for them is no quick one, and there may be few like it.
 const IMAGES_KEPT: Duration = Duration::from_secs(1);
 
+/// What a datagram holds of a packet that has to be cut, about.
+const DATAGRAM_BYTES: usize = 1472;
+
 /// From where to where readers who came at about one time catch up.
 #[derive(Debug)]
 pub struct CatchUp {
@@ -39,7 +42,7 @@ pub struct CatchUp {
     leading: u8,
     compression: Compression,
     first: (SequenceNumber, RtpTimestamp),
-    bytes: u64,
+    datagrams: usize,
 }
 
 /// A batch as it is sent to readers who catch up.
@@ -80,10 +83,10 @@ impl CatchUp {
         self.edge
     }
 
-    /// Bytes of the packets in it.
+    /// About how many datagrams it makes.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    pub fn datagrams(&self) -> usize {
+        self.datagrams
     }
 
     /// Whether a reader at this place is still to be sent pressed packets.
@@ -102,10 +105,10 @@ impl CatchUp {
     fn new(log: &Log, start: Position, edge: Position) -> Option<Self> {
         let leading = log.info().leading();
         let clock_rate = log.info().tracks().get(leading)?.clock_rate;
-        let (mut first, mut bytes, mut units) = (None, 0, Vec::new());
+        let (mut first, mut datagrams, mut units) = (None, 0, Vec::new());
         for (batch, packet) in leading_packets(log, start, edge) {
             let packet = batch.packet_bytes(packet);
-            bytes += packet.len() as u64;
+            datagrams += packet.len().div_ceil(DATAGRAM_BYTES);
             let rtp = packet.get(WIRE_HEADER_BYTES..).unwrap_or_default();
             let Ok(header) = HeaderView::parse(rtp) else {
                 continue;
@@ -124,7 +127,7 @@ impl CatchUp {
             leading: u8::try_from(leading).ok()?,
             first: (number, compression.map(timestamp)),
             compression,
-            bytes,
+            datagrams,
         })
     }
 
@@ -346,4 +349,213 @@ fn within(
         .filter(move |(place, _)| start <= *place && *place < edge)
         .map(|(_, packet)| packet)
         .filter(|packet| !packet.flags.has(PacketFlags::RTCP))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use shardcast_protocol::sdp;
+
+    use super::*;
+    use crate::fanout::LogLimits;
+    use crate::stream::{BatchBuilder, StartPoint, StreamClock, StreamInfo};
+
+    const VIDEO: &str = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n";
+    const SOUND: &str = "m=audio 0 RTP/AVP 0\r\n";
+    const TICKS: u32 = 3000;
+    const WHOLE: PacketFlags = PacketFlags::AU_START.with(PacketFlags::AU_END);
+
+    fn log_of(media: &str) -> Log {
+        let text = format!("v=0\r\n{media}");
+        let tracks = sdp::parse(text.as_bytes()).and_then(|sdp| sdp::tracks(&sdp));
+        let limits = LogLimits {
+            bytes: 1 << 20,
+            age: Duration::from_secs(3600),
+        };
+        Log::new(Arc::new(StreamInfo::new(tracks.unwrap(), "test")), limits)
+    }
+
+    fn packet(track: u8, number: u16) -> BytesMut {
+        let mut wire = BytesMut::from(&[b'$', 2 * track, 0, 14, 0x80, 96][..]);
+        wire.put_u16(number);
+        wire.put_u32(u32::from(number / 2) * TICKS);
+        wire.put_slice(&[0, 0, 0, 7, 0x41, number as u8]);
+        wire
+    }
+
+    /// A picture of two packets and a packet of sound between them; the last two only if the picture is whole.
+    fn append(log: &mut Log, unit: u16, is_whole: bool, read_at: Instant) {
+        let mut builder = BatchBuilder::new(unit.into());
+        let mut add = |track, number, flags| {
+            let wire = packet(track, number);
+            builder.note(wire.len(), track, flags, read_at);
+            builder.hold(wire);
+        };
+        add(0, 2 * unit, PacketFlags::AU_START);
+        if is_whole {
+            add(1, unit, WHOLE);
+            add(0, 2 * unit + 1, PacketFlags::AU_END);
+        }
+        if unit == 0 {
+            builder.note_start(StartPoint {
+                batches_back: 0,
+                packet: 0,
+            });
+        }
+        let batch = builder.close(StreamClock::default());
+        log.append(Arc::new(batch.unwrap()), drop);
+    }
+
+    /// Nine seconds of pictures.
+    fn cached(now: Instant) -> Log {
+        let mut log = log_of(&format!("{VIDEO}{SOUND}"));
+        (0..270).for_each(|unit| append(&mut log, unit, true, now));
+        log
+    }
+
+    fn usual() -> ChannelMap {
+        ChannelMap([Some((0, 1)), Some((2, 3))].into_iter().collect())
+    }
+
+    fn pressed(log: &Log, catch_up: &Rc<CatchUp>, number: u64, map: &ChannelMap) -> PressedBatch {
+        let entry = log.entry(number).unwrap();
+        log.pressed_batch(catch_up, number, entry, map).unwrap()
+    }
+
+    #[test]
+    fn a_hundred_readers_of_a_window_share_one_image_per_batch() {
+        let now = Instant::now();
+        let log = cached(now);
+        let first = log.catch_up(now).unwrap();
+        let images = [0, 7, 269].map(|number| pressed(&log, &first, number, &usual()).bytes);
+        for reader in 1..100 {
+            let catch_up = log.catch_up(now + Duration::from_millis(reader)).unwrap();
+            assert!(Rc::ptr_eq(&first, &catch_up));
+            for (number, image) in [0, 7, 269].into_iter().zip(&images) {
+                let bytes = pressed(&log, &catch_up, number, &usual()).bytes;
+                assert_eq!((bytes.as_ptr(), bytes.len()), (image.as_ptr(), image.len()));
+            }
+        }
+        let later = log.catch_up(now + 2 * JOIN_WINDOW).unwrap();
+        assert!(!Rc::ptr_eq(&first, &later));
+    }
+
+    #[test]
+    fn the_image_is_the_leading_track_with_its_numbers_and_other_timestamps() {
+        let now = Instant::now();
+        let log = cached(now);
+        let catch_up = log.catch_up(now).unwrap();
+        let mut last = None;
+        for unit in 0..270 {
+            let image = pressed(&log, &catch_up, u64::from(unit), &usual());
+            assert_eq!(image.packets, 2);
+            let packets: Vec<_> = image.bytes.chunks(18).map(|wire| &wire[4..]).collect();
+            let views = packets
+                .iter()
+                .map(|packet| HeaderView::parse(packet).unwrap());
+            let numbers: Vec<_> = views.map(|view| view.sequence_number().0).collect();
+            assert_eq!(numbers, [2 * unit, 2 * unit + 1]);
+            assert!(
+                packets.iter().all(|packet| packet[13] == packet[3]),
+                "its payload"
+            );
+            let timestamp = HeaderView::parse(packets[0]).unwrap().timestamp();
+            assert!(last.is_none_or(|last| timestamp.distance_from(last) > 0));
+            last = Some(timestamp);
+        }
+    }
+
+    #[test]
+    fn a_reader_of_an_older_window_is_sent_the_same_as_before() {
+        let now = Instant::now();
+        let mut log = cached(now);
+        let catch_up = log.catch_up(now).unwrap();
+        let before = pressed(&log, &catch_up, 5, &usual()).bytes;
+        append(&mut log, 270, true, now);
+        let newer = log.catch_up(now + 2 * JOIN_WINDOW).unwrap();
+        let after = pressed(&log, &catch_up, 5, &usual()).bytes;
+        assert_eq!(&*before, &*after);
+        assert_ne!(&*after, &*pressed(&log, &newer, 5, &usual()).bytes);
+    }
+
+    #[test]
+    fn images_are_let_go_of_when_nobody_quick_takes_them_any_more() {
+        let now = Instant::now();
+        let mut log = cached(now);
+        let _catch_up = log.catch_up(now).unwrap();
+        append(&mut log, 270, true, now + IMAGES_KEPT);
+        assert!(log.join_window.0.borrow().is_some());
+        append(&mut log, 271, true, now + 2 * IMAGES_KEPT);
+        assert!(log.join_window.0.borrow().is_none());
+    }
+
+    #[test]
+    fn readers_with_other_channels_have_theirs_and_those_without_pictures_nothing() {
+        let now = Instant::now();
+        let log = cached(now);
+        let catch_up = log.catch_up(now).unwrap();
+        let map = |video| ChannelMap([video, Some((0, 1))].into_iter().collect());
+        let other = pressed(&log, &catch_up, 3, &map(Some((8, 9)))).bytes;
+        assert_eq!((other[1], other[19]), (8, 8));
+        assert_eq!(pressed(&log, &catch_up, 3, &usual()).bytes[1], 0);
+        let entry = log.entry(3).unwrap();
+        assert!(log.pressed_batch(&catch_up, 3, entry, &map(None)).is_none());
+    }
+
+    #[test]
+    fn a_window_ends_where_a_unit_begins_that_is_still_open() {
+        let now = Instant::now();
+        let mut log = cached(now);
+        append(&mut log, 270, false, now);
+        let catch_up = log.catch_up(now).unwrap();
+        let edge = Position {
+            entry: 270,
+            packet: 0,
+        };
+        assert_eq!(catch_up.edge(), edge);
+        assert!(!catch_up.covers(Some(edge)) && catch_up.covers(log.latest_start()));
+    }
+
+    #[test]
+    fn datagrams_are_made_once_for_all_with_the_numbers_of_their_image() {
+        let now = Instant::now();
+        let log = cached(now);
+        log.join_datagrams(1452);
+        let catch_up = log.catch_up(now).unwrap();
+        let runs = log.pressed_datagrams(&catch_up, 3).unwrap();
+        assert!(Rc::ptr_eq(
+            &runs,
+            &log.pressed_datagrams(&catch_up, 3).unwrap()
+        ));
+        assert_eq!(runs.len(), 1, "the sound is left out");
+        assert_eq!(runs[0].datagrams(), 2);
+        let wire = pressed(&log, &catch_up, 3, &usual()).bytes;
+        assert_eq!(&runs[0].bytes[..14], &wire[4..18]);
+    }
+
+    #[test]
+    fn there_is_nothing_to_catch_up_with_at_a_key_picture_or_without_one() {
+        let now = Instant::now();
+        let mut log = log_of(VIDEO);
+        assert!(log.catch_up(now).is_none());
+        append(&mut log, 1, true, now);
+        assert!(log.catch_up(now).is_none(), "no start point yet");
+        let mut log = log_of(VIDEO);
+        append(&mut log, 0, false, now);
+        assert!(
+            log.catch_up(now).is_none(),
+            "the key picture is the live one"
+        );
+    }
+
+    #[test]
+    fn streams_without_pictures_of_their_own_time_begin_otherwise() {
+        let transport = "m=video 0 RTP/AVP 33\r\na=rtpmap:33 MP2T/90000\r\n";
+        let resolved = |media| log_of(media).resolve(Start::CatchUp);
+        assert_eq!(resolved(VIDEO), Start::CatchUp);
+        assert_eq!(resolved(SOUND), Start::Live);
+        assert_eq!(resolved(transport), Start::KeyFrame);
+        assert_eq!(log_of(SOUND).resolve(Start::Gop), Start::Gop);
+    }
 }

@@ -33,6 +33,10 @@ use crate::supervise::STAGE_DATAGRAMS;
 /// Readers that are sent a burst before the shard's other tasks have a turn: about a millisecond's work.
 const READERS_PER_TURN: usize = 128;
 
+/// Readers behind the others that are sent a burst before those in step have a turn: two milliseconds' work, as the burst
+/// of a reader that has just come is some fifty datagrams.
+const BEHIND_PER_ROUND: usize = 32;
+
 /// The feeds of a shard. Bounded by the streams with readers here.
 #[derive(Debug, Default)]
 pub struct DatagramFeeds(RefCell<HashMap<(PathId, Generation), Weak<DatagramFeed>>>);
@@ -367,16 +371,18 @@ impl DatagramFeed {
         }
     }
 
-    /// Serves each reader that is not in step once; whether one of them is behind. Each round begins one reader further
-    /// on, so that none is always last.
+    /// Serves each reader that is not in step once, until so many were behind; whether one of them is. Each round begins
+    /// where the one before has ended, or one reader further on, so that none is always last.
     async fn serve_others(&self, shard: &Shard, turn: &Rc<Notify>) -> bool {
-        let mut is_behind = false;
+        let mut behind = 0;
         self.begin_round();
         let mut now = shardcast_platform::now();
-        while let Some(reader) = self.next_reader() {
+        while behind < BEHIND_PER_ROUND
+            && let Some(reader) = self.next_reader()
+        {
             match self.serve(shard, &reader, now) {
                 Served::AtHead => self.bring_into_step(&reader, now),
-                Served::Behind => is_behind = true,
+                Served::Behind => behind += 1,
                 Served::Blocked => {
                     self.next.set(self.next.get() - 1);
                     reader.way.ports.room(turn).await;
@@ -388,7 +394,7 @@ impl DatagramFeed {
                 now = shardcast_platform::now();
             }
         }
-        is_behind
+        behind > 0
     }
 
     /// A reader that has caught up goes on with the others.
@@ -411,9 +417,11 @@ impl DatagramFeed {
     }
 
     fn begin_round(&self) {
-        self.next.set(0);
+        let served = self.next.replace(0);
         let mut readers = self.readers.borrow_mut();
-        if !readers.is_empty() {
+        if served < readers.len() {
+            readers.rotate_left(served);
+        } else if !readers.is_empty() {
             readers.rotate_left(1);
         }
     }
