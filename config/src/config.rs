@@ -48,6 +48,9 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `pathDefaults`: what a path has that says nothing else.
     pub path_defaults: PathConfig,
+    /// `writeQueueSize`: packets that may wait for a reader. Where it stands in the configuration, it is what paths begin
+    /// with for `readerQueueBytes`.
+    pub write_queue_packets: usize,
     /// `paths`, each with the defaults applied.
     pub paths: Paths,
 }
@@ -263,6 +266,7 @@ impl Config {
             fanout: FanoutConfig::default(),
             limits: LimitsConfig::default(),
             path_defaults: PathConfig::default(),
+            write_queue_packets: 512,
             paths: Paths::default(),
         }
     }
@@ -283,6 +287,11 @@ impl Config {
         self.rtsp.apply(settings);
         self.fanout.apply(settings);
         self.limits.apply(settings);
+        settings.count("writeQueueSize", &mut self.write_queue_packets);
+        if settings.value("writeQueueSize").is_some() {
+            self.path_defaults
+                .take_write_queue(self.write_queue_packets);
+        }
     }
 }
 

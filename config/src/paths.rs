@@ -60,6 +60,8 @@ pub enum SlowReader {
     Disconnect,
     /// It goes on at the next start point.
     DropToKeyFrame,
+    /// It is not sent what no other picture refers to, and goes on at the next start point where that is not enough.
+    SkipNonReference,
 }
 
 /// `start`.
@@ -92,7 +94,19 @@ impl Default for PathConfig {
     }
 }
 
+/// Bytes that a packet of MediaMTX's write queue stands for: the most that `udpMaxPayloadSize` can be.
+const WRITE_QUEUE_PACKET_BYTES: usize = 1472;
+
+/// As little as `readerQueueBytes` can be: a queue below a few frames could hold none.
+const QUEUE_BYTES_MIN: usize = 64 << 10;
+
 impl PathConfig {
+    /// So many packets may wait for a reader, unless the path says how many bytes.
+    pub(crate) fn take_write_queue(&mut self, packets: usize) {
+        let bytes = packets.saturating_mul(WRITE_QUEUE_PACKET_BYTES);
+        self.reader_queue_bytes = bytes.max(QUEUE_BYTES_MIN);
+    }
+
     /// Takes over what one path, or `pathDefaults`, says.
     pub(crate) fn apply(&mut self, settings: &Settings) {
         let mut source = String::new();
@@ -112,6 +126,7 @@ impl PathConfig {
             &[
                 ("disconnect", SlowReader::Disconnect),
                 ("dropToKeyFrame", SlowReader::DropToKeyFrame),
+                ("skipNonReference", SlowReader::SkipNonReference),
             ],
             &mut self.slow_reader,
         );

@@ -19,7 +19,15 @@ fn parsed(text: &str) -> Result<Loaded, ConfigError> {
 fn a_stock_file_loads_without_error_and_without_warning() {
     let loaded = parsed(STOCK).unwrap();
     assert_eq!(loaded.warnings, Vec::<String>::new());
-    assert_eq!(loaded.config, Config::default());
+    // It says how many packets may wait for a reader, which counts once it stands there.
+    let mut expected = Config::default();
+    expected.path_defaults.reader_queue_bytes = 512 * 1472;
+    let Some((_, others)) = loaded.config.paths.iter().next() else {
+        panic!("it serves every path");
+    };
+    assert_eq!(others, &expected.path_defaults);
+    expected.paths = loaded.config.paths.clone();
+    assert_eq!(loaded.config, expected);
 }
 
 #[test]
@@ -46,6 +54,7 @@ const CHANGED: &[(&str, &str)] = &[
     ("logFile", "other.log"),
     ("readTimeout", "11s"),
     ("writeTimeout", "11s"),
+    ("writeQueueSize", "1024"),
     ("api", "yes"),
     ("apiAddress", ":9990"),
     ("apiLocalSources", "yes"),

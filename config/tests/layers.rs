@@ -53,9 +53,14 @@ fn a_deprecated_key_whose_successor_is_not_built_is_named_in_the_same_warning() 
 
 #[test]
 fn one_warning_names_every_key_that_is_not_built() {
-    let text = "playback: yes\ndumpPackets: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
-                pathDefaults: {rtspRangeStart: now}\npaths:\n  \
-                cam1: {record: yes}\n  cam2: {record: yes, slowReader: skipNonReference}\n";
+    let text =
+        "playback: yes\ndumpPackets: yes\nhlsVariant: fmp4\nlogDestinations: [stdout, syslog]\n\
+                pathDefaults: {rtspRangeStart: now}
+paths:
+  \
+                cam1: {record: yes}
+  cam2: {record: yes, rtspRangeType: npt}
+";
     let loaded = parsed(text);
     assert_eq!(loaded.warnings.len(), 1);
     for name in [
@@ -65,7 +70,7 @@ fn one_warning_names_every_key_that_is_not_built() {
         "logDestinations: syslog (line 4)",
         "pathDefaults.rtspRangeStart (line 5)",
         "paths.cam1.record (line 7, and 1 more)",
-        "paths.cam2.slowReader: skipNonReference (line 8)",
+        "paths.cam2.rtspRangeType (line 8)",
     ] {
         assert!(
             loaded.warnings[0].contains(name),
@@ -75,10 +80,33 @@ fn one_warning_names_every_key_that_is_not_built() {
     }
     // What is not built leaves what is as it was.
     assert_eq!(loaded.config.log.destinations, [LogDestination::Stdout]);
-    assert_eq!(
-        loaded.config.path("cam2").unwrap().slow_reader,
-        SlowReader::DropToKeyFrame
-    );
+}
+
+#[test]
+fn a_write_queue_in_packets_is_one_in_bytes_unless_that_is_said() {
+    let bytes_of = |text: &str| {
+        let config = parsed(text).config;
+        let path = |name| config.path(name).unwrap().reader_queue_bytes;
+        (path("cam1"), path("cam2"))
+    };
+    let paths = "paths: {cam1: , cam2: {readerQueueBytes: 3M}}\n";
+    for (text, bytes) in [
+        ("", 8 << 20),
+        ("writeQueueSize: 512\n", 512 * 1472),
+        ("readBufferCount: 1024\n", 1024 * 1472),
+        // A queue below a few frames could hold none.
+        ("writeQueueSize: 1\n", 64 << 10),
+        (
+            "writeQueueSize: 2048\npathDefaults: {readerQueueBytes: 1M}\n",
+            1 << 20,
+        ),
+    ] {
+        assert_eq!(
+            bytes_of(&format!("{text}{paths}")),
+            (bytes, 3 << 20),
+            "{text}"
+        );
+    }
 }
 
 #[test]

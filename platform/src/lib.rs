@@ -53,7 +53,7 @@ mod windows;
 /// `thread_busy_time`, `open_descriptors`, `usage_of`, `watch_signals`, `raise_descriptor_limit`;
 /// for datagrams `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
 /// `interface_of` and `SEGMENTS_MAX`; for streams by calls that do not wait `discard_now`, `receive_now`, `take_now`,
-/// `send_now`, `send_slices_now` and `stamp_arrivals`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
+/// `send_now`, `send_slices_now` and `stamp_arrivals`; `unacknowledged_bytes`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
 #[cfg(unix)]
 use unix as os;
 #[cfg(windows)]

@@ -99,7 +99,7 @@ pub(crate) const GLOBAL: &[Key] = &[
         "",
         Becomes("writeQueueSize"),
     ),
-    key("writeQueueSize", Kind::PowerOfTwo, "512", NotBuilt),
+    key("writeQueueSize", Kind::PowerOfTwo, "512", Built),
     key(
         "udpMaxPayloadSize",
         Kind::Count(UDP_PAYLOAD_BYTES_MIN, 1472),

@@ -4,11 +4,12 @@ use super::{Key, Status, Table};
 
 /// Keys of the top level that the engine looks up whenever it needs them, or can change while it
 /// runs. Whatever else is built there opens sockets, files and threads at the start.
-const LIVE: [&str; 27] = [
+const LIVE: [&str; 28] = [
     "logLevel",
     "logStructured",
     "readTimeout",
     "writeTimeout",
+    "writeQueueSize",
     "udpMaxPayloadSize",
     "authInternalUsers",
     "apiAllowOrigins",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Status::{Becomes, BecomesUsers, Built, BuiltExcept, Gone, Inverted, NotBuilt};
+use super::Status::{Becomes, BecomesUsers, Built, Gone, Inverted, NotBuilt};
 use super::{DAY, DECIMAL, ENCRYPTS, Key, RECORD_FORMAT, SIZE, SPAN, SWITCH, TEXT, WHOLE, key};
 use crate::kind::{Field, Kind, field};
 
@@ -218,7 +218,7 @@ pub(crate) const PATH: &[Key] = &[
         "slowReader",
         Kind::Choice(SLOW_READER),
         "dropToKeyFrame",
-        BuiltExcept(&["skipNonReference"]),
+        Built,
     ),
     key(
         "readerQueueBytes",

@@ -3,6 +3,7 @@
 
 mod begin;
 mod cargo;
+mod own_headers;
 mod reports;
 mod taken;
 mod tcp;

@@ -1,32 +1,34 @@
 //! The queue of a reader over interleaved TCP: everything between its cursor and the log's head leaves in one write.
 //!
 //! A reader with the usual channels takes each batch as one slice. For other channels the shard keeps up to four more
-//! images; beyond those a reader gets wire headers of its own in front of shared payloads.
+//! images; beyond those a reader gets headers of its own in front of shared payloads, as does one that is given less than
+//! others ([`super::own_headers`]).
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
 
 use super::begin::Begin;
 use super::cargo::Cargo;
+use super::own_headers::{LeftOut, OwnNumbers, Part, take_with_headers};
 use super::reports::FirstClock;
 use super::taken::Taken;
 use crate::fanout::{
-    ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, LocalBatch, Log, LogPlace, Next,
-    Position,
+    ChannelMap, Cursor, Drop, DropReason, EndReason, Entry, Log, LogPlace, Next, Position,
 };
-use crate::stream::{Packet, RUNS_MAX, TrackBase, WIRE_HEADER_BYTES, wire_report};
+use crate::stream::{RUNS_MAX, TrackBase, wire_report};
 
 /// A write stops growing here: it is what a stalled reader can pin.
 pub const WRITE_BYTES_MAX: usize = 256 * 1024;
 
 /// Which image a reader takes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Image {
     Usual,
     Variant(usize),
     OwnHeaders,
+    /// Of a reader that is or was given less than others.
+    OwnNumbers(Box<OwnNumbers>),
 }
 
 /// What [`TcpQueue::fill`] found.
@@ -85,32 +87,44 @@ impl TcpQueue {
         !self.cursor.is_at_head(log) || log.ended().is_some()
     }
 
-    /// Takes what there is into `gather`, up to [`WRITE_BYTES_MAX`].
-    pub fn fill(&mut self, log: &Log, gather: &mut Gather, now: Instant) -> Fill {
+    /// Takes what there is into `gather`, up to [`WRITE_BYTES_MAX`]. The kernel holds so many bytes for the reader: they are
+    /// part of its queue.
+    pub fn fill(
+        &mut self,
+        log: &Log,
+        gather: &mut Gather,
+        kernel_bytes: u64,
+        now: Instant,
+    ) -> Fill {
         self.cargo = Cargo::default();
-        let fill = self.fill_up(log, gather, now);
+        let fill = self.fill_up(log, gather, kernel_bytes, now);
         self.place = self.cursor.place(log);
         fill
     }
 
-    fn fill_up(&mut self, log: &Log, gather: &mut Gather, now: Instant) -> Fill {
+    fn fill_up(&mut self, log: &Log, gather: &mut Gather, kernel_bytes: u64, now: Instant) -> Fill {
         loop {
-            match self.cursor.next(log, now) {
-                Next::Take(entry, packet) | Next::TakeLess(entry, packet) => {
+            match self.cursor.next_behind(log, kernel_bytes, now) {
+                Next::Take(entry, packet) => {
                     if !self.has_room(gather, entry, packet) {
                         return Fill::Ready;
                     }
                     if self.begin.is_some() && self.take_begin(log, entry, packet, gather) {
                         continue;
                     }
-                    let taken_before = self.taken.packets;
-                    let taken_to = self.take(entry, packet, gather);
-                    let packets = self.taken.packets - taken_before;
-                    let read_at = self.cursor.read_time(entry);
-                    self.cargo.add(read_at, packets.into());
-                    self.cursor.advance(entry, taken_to);
+                    self.take_entry(log, entry, packet, gather, false);
                 }
-                Next::Moved(_) => {}
+                Next::TakeLess(entry, packet) => {
+                    if !self.has_room(gather, entry, packet) {
+                        return Fill::Ready;
+                    }
+                    if self.begin.is_some() && self.take_begin(log, entry, packet, gather) {
+                        continue;
+                    }
+                    self.own_numbers();
+                    self.take_entry(log, entry, packet, gather, true);
+                }
+                Next::Moved(from) => self.own_numbers().move_from(log, from),
                 Next::TooSlow(reason) => return Fill::TooSlow(reason),
                 Next::Wait | Next::Ended(_) if !gather.is_empty() => return Fill::Ready,
                 Next::Wait => return Fill::Empty,
@@ -191,19 +205,72 @@ impl TcpQueue {
             && gather.len() + RUNS_MAX <= GATHER_SLICES_MAX
     }
 
+    /// Takes an entry's packets from `packet` on.
+    fn take_entry(
+        &mut self,
+        log: &Log,
+        entry: &Entry,
+        packet: u32,
+        gather: &mut Gather,
+        is_less: bool,
+    ) {
+        let taken_before = self.taken.packets;
+        let taken_to = self.take(log, entry, packet, gather, is_less);
+        let packets = self.taken.packets - taken_before;
+        let read_at = self.cursor.read_time(entry);
+        self.cargo.add(read_at, packets.into());
+        self.cursor.advance(entry, taken_to);
+    }
+
+    /// From here on the reader has headers of its own, with numbers of its own.
+    fn own_numbers(&mut self) -> &mut OwnNumbers {
+        if !matches!(self.image, Image::OwnNumbers(_)) {
+            let numbers = OwnNumbers::new(self.channels.0.len());
+            self.image = Image::OwnNumbers(Box::new(numbers));
+        }
+        match &mut self.image {
+            Image::OwnNumbers(numbers) => numbers,
+            _ => unreachable!("it has just become that"),
+        }
+    }
+
     /// Takes an entry's packets from `packet` on; where it stopped, if not at the end.
-    fn take(&mut self, entry: &Entry, packet: u32, gather: &mut Gather) -> Option<u32> {
+    fn take(
+        &mut self,
+        log: &Log,
+        entry: &Entry,
+        packet: u32,
+        gather: &mut Gather,
+        is_less: bool,
+    ) -> Option<u32> {
         let packets = entry.batch.shared().packets.len() as u32;
-        let taken_to = match self.image {
+        let mut left_out = LeftOut::default();
+        let taken_to = match &mut self.image {
             Image::Usual => push_all(entry.batch.slices_from(packet), gather),
             Image::Variant(index) => {
-                let slice = entry.batch.variant(index, &self.channels).after(packet);
+                let slice = entry.batch.variant(*index, &self.channels).after(packet);
                 push_all((!slice.is_empty()).then_some(slice).into_iter(), gather)
             }
             Image::OwnHeaders => take_with_headers(&entry.batch, packet, &self.channels, gather),
+            Image::OwnNumbers(numbers) => {
+                let number = self.cursor.position().map_or(0, |at| at.entry);
+                let part = Part {
+                    log,
+                    entry,
+                    from: Position {
+                        entry: number,
+                        packet,
+                    },
+                    is_less,
+                };
+                let (taken_to, left) = numbers.take(part, &self.channels, gather);
+                self.cursor.note_left_out(left.bytes, left.units);
+                left_out = left;
+                taken_to
+            }
         };
         let to = taken_to.unwrap_or(packets);
-        self.taken.packets += to.saturating_sub(packet);
+        self.taken.packets += to.saturating_sub(packet).saturating_sub(left_out.packets);
         self.taken.rtcp += entry.batch.shared().rtcp_packets(packet..to);
         taken_to
     }
@@ -220,49 +287,6 @@ fn push_all(slices: impl Iterator<Item = Slice>, gather: &mut Gather) -> Option<
     None
 }
 
-/// Headers of this reader's own, in one piece of memory, each before the payload that all share.
-fn take_with_headers(
-    batch: &LocalBatch,
-    from: u32,
-    channels: &ChannelMap,
-    gather: &mut Gather,
-) -> Option<u32> {
-    let packets = batch
-        .shared()
-        .packets
-        .iter()
-        .enumerate()
-        .skip(from as usize);
-    let mine: Vec<(usize, &Packet, u8)> = packets
-        .filter_map(|(index, packet)| Some((index, packet, channels.channel(packet)?)))
-        .collect();
-    let headers = Slice::new(wire_headers(&mine));
-    for (nth, (index, packet, _)) in mine.into_iter().enumerate() {
-        if gather.len() + 2 > GATHER_SLICES_MAX {
-            return Some(index as u32);
-        }
-        let header = headers.slice(nth * WIRE_HEADER_BYTES..(nth + 1) * WIRE_HEADER_BYTES);
-        let pushed = batch
-            .payload(packet)
-            .map(|payload| gather.push(header).and_then(|()| gather.push(payload)));
-        assert!(
-            matches!(pushed, Some(Ok(()))),
-            "there is room for two slices"
-        );
-    }
-    None
-}
-
-fn wire_headers(packets: &[(usize, &Packet, u8)]) -> Bytes {
-    let mut headers = BytesMut::with_capacity(packets.len() * WIRE_HEADER_BYTES);
-    for (_, packet, channel) in packets {
-        let len = (packet.len as usize - WIRE_HEADER_BYTES) as u16;
-        headers.extend_from_slice(&[b'$', *channel]);
-        headers.extend_from_slice(&len.to_be_bytes());
-    }
-    headers.freeze()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +294,7 @@ mod tests {
     use crate::stream::{
         Batch, BatchBuilder, PacketFlags, Standing, StartPoint, StreamClock, StreamInfo,
     };
+    use bytes::BytesMut;
     use shardcast_protocol::container::rtp::{NtpTime, RtpTimestamp, SequenceNumber, Ssrc};
     use std::sync::Arc;
     use std::time::Duration;
@@ -331,10 +356,16 @@ mod tests {
         let mut queue = queue(&mut log, &[Some((0, 1)), Some((2, 3))]);
         log.append(batch(1, 4, 100), drop);
         let mut gather = Gather::new();
-        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!(
+            queue.fill(&log, &mut gather, 0, Instant::now()),
+            Fill::Ready
+        );
         assert_eq!((gather.bytes(), queue.take_taken().packets), (800, 8));
         gather.clear();
-        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Empty);
+        assert_eq!(
+            queue.fill(&log, &mut gather, 0, Instant::now()),
+            Fill::Empty
+        );
     }
 
     #[test]
@@ -351,7 +382,10 @@ mod tests {
         let mut queue = queue(&mut log, &[Some((4, 5)), None]);
         queue.begin = Some(Begin::new(begin.into(), None));
         let mut gather = Gather::new();
-        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!(
+            queue.fill(&log, &mut gather, 0, Instant::now()),
+            Fill::Ready
+        );
         assert_eq!(
             gather.len(),
             2,
@@ -361,7 +395,10 @@ mod tests {
         assert!((28..80).contains(&report), "{report}");
         log.append(batch(1, 2, 100), drop);
         gather.clear();
-        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!(
+            queue.fill(&log, &mut gather, 0, Instant::now()),
+            Fill::Ready
+        );
         assert_eq!((gather.len(), gather.bytes()), (1, 100));
     }
 
@@ -374,7 +411,10 @@ mod tests {
             log.append(batch(sequence, 1, 60_000), drop);
         }
         let mut gather = Gather::new();
-        assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+        assert_eq!(
+            queue.fill(&log, &mut gather, 0, Instant::now()),
+            Fill::Ready
+        );
         assert_eq!(gather.bytes(), 240_000);
     }
 
@@ -387,7 +427,10 @@ mod tests {
         for map in &maps {
             let mut queue = queue(&mut log, map);
             let mut gather = Gather::new();
-            assert_eq!(queue.fill(&log, &mut gather, Instant::now()), Fill::Ready);
+            assert_eq!(
+                queue.fill(&log, &mut gather, 0, Instant::now()),
+                Fill::Ready
+            );
             images.push((
                 matches!(queue.image, Image::OwnHeaders),
                 gather.bytes(),
@@ -407,7 +450,7 @@ mod tests {
         }
         let mut queue = queue(&mut log, &[Some((20, 21)), Some((22, 23))]);
         let (mut gather, mut bytes) = (Gather::new(), 0);
-        while queue.fill(&log, &mut gather, Instant::now()) == Fill::Ready {
+        while queue.fill(&log, &mut gather, 0, Instant::now()) == Fill::Ready {
             bytes += gather.bytes();
             gather.clear();
         }

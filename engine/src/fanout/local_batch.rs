@@ -9,7 +9,7 @@ use shardcast_platform::Slice;
 use smallvec::SmallVec;
 
 use super::datagrams::{DatagramBatch, DatagramNumbering};
-use crate::stream::{Batch, Packet, PacketFlags, WIRE_HEADER_BYTES};
+use crate::stream::{Batch, Packet, PacketFlags};
 
 /// Channel maps of a stream for which a shard builds an image; readers with a fifth map get header slices of their own.
 pub const VARIANTS_MAX: usize = 4;
@@ -138,13 +138,13 @@ impl LocalBatch {
         })
     }
 
-    /// The payload of one packet, without the wire header.
+    /// One packet's image, without so many bytes of its begin, which are part of its headers.
     #[must_use]
-    pub fn payload(&self, packet: &Packet) -> Option<Slice> {
+    pub fn after_header(&self, packet: &Packet, header_bytes: usize) -> Option<Slice> {
         let mut at = packet.offset as usize;
         for run in &self.runs {
             if at < run.len() {
-                return Some(run.slice(at + WIRE_HEADER_BYTES..at + packet.len as usize));
+                return Some(run.slice(at + header_bytes..at + packet.len as usize));
             }
             at -= run.len();
         }

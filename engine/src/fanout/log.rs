@@ -418,7 +418,9 @@ impl Log {
         })
     }
 
-    pub(super) fn is_leading(&self, packet: &Packet) -> bool {
+    /// Whether it is media of the track whose access units count.
+    #[must_use]
+    pub fn is_leading(&self, packet: &Packet) -> bool {
         usize::from(packet.track) == self.info.leading() && !packet.flags.has(PacketFlags::RTCP)
     }
 

@@ -1,10 +1,11 @@
 //! Access units of a log's leading track, looked for packet by packet: asked about readers that have passed a limit, never
 //! for those that have not.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::log::{Entry, Log, Position};
-use crate::stream::{Packet, PacketFlags};
+use crate::stream::{Batch, Packet, PacketFlags};
 
 impl Log {
     /// The packets from `position` on, each with its place.
@@ -51,6 +52,36 @@ impl Log {
         }
         let mut behind = self.packets_from(last).skip(1);
         behind.next().map(|(at, _)| at)
+    }
+
+    /// Whether the access unit that begins at `position` is here as a whole, and no other refers to it.
+    #[must_use]
+    pub fn is_droppable_unit(&self, position: Position) -> bool {
+        let packets = self.packets_from(position);
+        let leading = packets.filter(|(_, packet)| self.is_leading(packet));
+        for (index, (_, packet)) in leading.enumerate() {
+            if index > 0 && packet.flags.has(PacketFlags::AU_START) {
+                return true;
+            }
+            if !packet.flags.has(PacketFlags::DROPPABLE) {
+                return false;
+            }
+            if packet.flags.has(PacketFlags::AU_END) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The first packet of a track's media at or after `position`, with its batch.
+    #[must_use]
+    pub fn media_from(&self, position: Position, track: usize) -> Option<(&Arc<Batch>, &Packet)> {
+        let is_its = |packet: &Packet| {
+            usize::from(packet.track) == track && !packet.flags.has(PacketFlags::RTCP)
+        };
+        let mut packets = self.packets_from(position);
+        let (at, packet) = packets.find(|(_, packet)| is_its(packet))?;
+        Some((self.entry(at.entry)?.batch.shared(), packet))
     }
 
     /// Access units that begin at or after `from` and before `to`.

@@ -21,6 +21,11 @@ pub trait Sink: 'static {
         gather: Gather,
         cancel: &Cancel,
     ) -> impl Future<Output = (Outcome, Gather)>;
+    /// Bytes that the kernel holds for the peer; see [`WriteHalf::unacknowledged_bytes`].
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn unacknowledged_bytes(&self) -> io::Result<usize>;
     /// Tells the peer that nothing more comes.
     ///
     /// # Errors
@@ -68,6 +73,10 @@ impl Sink for TcpStream {
         cancel: &Cancel,
     ) -> impl Future<Output = (Outcome, Gather)> {
         Self::write_or(self, gather, cancel)
+    }
+
+    fn unacknowledged_bytes(&self) -> io::Result<usize> {
+        Self::unacknowledged_bytes(self)
     }
 
     fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>> {
@@ -118,6 +127,10 @@ impl Sink for WriteHalf {
         cancel: &Cancel,
     ) -> impl Future<Output = (Outcome, Gather)> {
         Self::write_or(self, gather, cancel)
+    }
+
+    fn unacknowledged_bytes(&self) -> io::Result<usize> {
+        Self::unacknowledged_bytes(self)
     }
 
     fn shutdown_write(&mut self) -> impl Future<Output = io::Result<()>> {

@@ -107,8 +107,7 @@ impl Gather {
     }
 
     /// The slices in order.
-    #[cfg(any(unix, not(feature = "windows-monoio")))]
-    pub(crate) fn slices(&self) -> impl Iterator<Item = &Slice> {
+    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
         self.0.front.iter().chain(&self.0.rest)
     }
 }

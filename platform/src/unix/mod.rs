@@ -24,6 +24,7 @@ pub(crate) use datagrams::{
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 pub(crate) use limit::raise_lockable_memory_limit;
 pub(crate) use limit::{are_descriptors_scarce, raise_descriptor_limit};
+pub(crate) use option::unacknowledged_bytes;
 pub(crate) use signal::watch_signals;
 pub(crate) use stream::{
     discard_now, receive_now, send_now, send_slices_now, stamp_arrivals, take_now,

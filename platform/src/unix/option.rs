@@ -1,4 +1,4 @@
-//! Options of sockets that `socket2` does not have.
+//! Options of sockets, and questions to them, that `socket2` does not have.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -28,6 +28,47 @@ pub(super) fn set_option(
     };
     if result == 0 {
         Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Bytes written to a connection that its peer has not acknowledged (tcp(7), `SIOCOUTQ`).
+///
+/// # Errors
+/// When the connection is gone.
+#[cfg(target_os = "linux")]
+pub(crate) fn unacknowledged_bytes(socket: &Socket) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and the kernel writes a c_int to where one is.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    number_after(result, bytes)
+}
+
+/// The same of macOS, whose send buffer holds them (`SO_NWRITE`).
+///
+/// # Errors
+/// When the connection is gone.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unacknowledged_bytes(socket: &Socket) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    let mut size = size_of_val(&bytes) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel writes a c_int and its size to where these are.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NWRITE,
+            (&raw mut bytes).cast(),
+            &raw mut size,
+        )
+    };
+    number_after(result, bytes)
+}
+
+fn number_after(result: libc::c_int, number: libc::c_int) -> io::Result<usize> {
+    if result == 0 {
+        Ok(usize::try_from(number).unwrap_or(0))
     } else {
         Err(io::Error::last_os_error())
     }

@@ -21,7 +21,7 @@ pub(crate) use datagrams::{
     send_datagrams,
 };
 pub(crate) use signals::watch_signals;
-pub(crate) use socket::{prepare_listener, set_not_sent_lowat};
+pub(crate) use socket::{prepare_listener, set_not_sent_lowat, unacknowledged_bytes};
 pub(crate) use stream::{
     discard_now, receive_now, send_now, send_slices_now, stamp_arrivals, take_now,
 };

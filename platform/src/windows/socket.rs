@@ -40,3 +40,12 @@ pub(crate) fn set_not_sent_lowat(socket: &Socket, bytes: u32) -> io::Result<()> 
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     socket.set_send_buffer_size(bytes.max(SEND_BUFFER_BYTES))
 }
+
+/// Windows does not say what a connection's peer has not acknowledged: its send buffer's size, which it is asked for only
+/// when that is full.
+///
+/// # Errors
+/// When the connection is gone.
+pub(crate) fn unacknowledged_bytes(socket: &Socket) -> io::Result<usize> {
+    socket.send_buffer_size()
+}

@@ -152,6 +152,10 @@ impl<T: Sink> Sink for Thorny<T> {
         self.0.write_or(gather, cancel).await
     }
 
+    fn unacknowledged_bytes(&self) -> io::Result<usize> {
+        self.0.unacknowledged_bytes()
+    }
+
     async fn shutdown_write(&mut self) -> io::Result<()> {
         self.0.shutdown_write().await
     }

@@ -108,7 +108,7 @@ pub struct PacketFlags {
     pub key: bool,
     /// It holds parameter sets.
     pub parameter_sets: bool,
-    /// Leaving it out harms no other picture.
+    /// Leaving it out harms no other picture: a unit can be left out if all of its packets can.
     pub droppable: bool,
     /// How many packets of its unit precede it.
     pub packets_before: u32,
@@ -181,7 +181,7 @@ impl AccessUnitTracker {
             after_unmarked_end: au_start && before.is_some_and(|before| !before.marked),
             packets_before: unit.packets,
             parameter_sets: kind.parameter_sets,
-            droppable: kind.droppable && kind.temporal_layer == self.highest_layer,
+            droppable: self.is_droppable(kind),
             ..PacketFlags::default()
         };
         unit.timestamp = timestamp;
@@ -220,6 +220,16 @@ impl AccessUnitTracker {
                 current.marked && (kind.parameter_sets || kind.picture_start)
             }
             _ => !current.awaits_picture(),
+        }
+    }
+
+    /// Whether a packet of this kind can be left out with its unit. What is no picture and sets nothing up (delimiters,
+    /// supplemental information) goes with the picture beside it.
+    fn is_droppable(&self, kind: PacketKind) -> bool {
+        match (kind.picture, self.unit) {
+            (true, _) => kind.droppable && kind.temporal_layer == self.highest_layer,
+            (false, Unit::H264 | Unit::H265) => !kind.parameter_sets && !kind.recovery_point,
+            (false, _) => false,
         }
     }
 
@@ -304,7 +314,7 @@ mod tests {
             (3000, true, P),
             (6000, true, B),
         ];
-        assert_eq!(letters(Unit::H264, &packets), "s - - *3 e se sed");
+        assert_eq!(letters(Unit::H264, &packets), "s - d *3 e se sed");
         let flags = track(Unit::H264, &packets);
         assert!(flags[4].key && !flags[2].key && !flags[5].key);
         assert!(flags[0].parameter_sets && !flags[3].parameter_sets);
@@ -338,7 +348,7 @@ mod tests {
             (0, false, IDR_FIRST),
             (0, true, IDR_LAST),
         ];
-        assert_eq!(letters(Unit::H264, &packets), "s - - *3 e");
+        assert_eq!(letters(Unit::H264, &packets), "sd - - *3 e");
     }
 
     #[test]
@@ -373,7 +383,7 @@ mod tests {
             (1, false, RECOVERY),
             (1, true, P),
         ];
-        assert_eq!(letters(Unit::H264, &packets), "se s *1 e");
+        assert_eq!(letters(Unit::H264, &packets), "se sd *1 e");
     }
 
     #[test]

@@ -294,6 +294,7 @@ fn policy_of(path: &PathConfig) -> SlowReaderPolicy {
         slow_reader: match path.slow_reader {
             ConfigSlowReader::Disconnect => SlowReader::Disconnect,
             ConfigSlowReader::DropToKeyFrame => SlowReader::DropToKeyFrame,
+            ConfigSlowReader::SkipNonReference => SlowReader::SkipNonReference,
         },
         queue_bytes: path.reader_queue_bytes as u64,
         queue_age: path.reader_queue_age,

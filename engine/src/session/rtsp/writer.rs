@@ -29,6 +29,10 @@ use crate::supervise::{STAGE_WRITE, session_mark};
 /// pause there.
 const PARTING: Duration = Duration::from_secs(5);
 
+/// A write that took so long has waited for its peer, whose kernel queue is part of what a slow reader has before it. A
+/// quick reader's takes a turn of the shard, a few milliseconds at the most, and costs no question to the kernel.
+const WRITE_WAIT_MIN: Duration = Duration::from_millis(20);
+
 /// What the two tasks of a reader share.
 pub(super) struct Play {
     pub(super) session: Rc<SessionHandle>,
@@ -135,13 +139,14 @@ pub(super) struct Writer<S> {
 impl<S: Sink> Writer<S> {
     /// Writes until the reader stops, the stream is delivered, or the connection fails.
     async fn write_media(&mut self, mut queue: Box<TcpQueue>) -> WriterEnd {
-        let mut gather = Gather::new();
+        let (mut gather, mut has_waited) = (Gather::new(), false);
         loop {
             self.play.take_answers(&mut gather);
             let mut fill = Fill::Empty;
             if !gather.is_empty() || self.has_news(&queue) {
                 let now = shardcast_platform::now();
-                fill = self.fill(&mut queue, &mut gather, now);
+                let kernel_bytes = if has_waited { self.kernel_bytes() } else { 0 };
+                fill = self.fill(&mut queue, &mut gather, kernel_bytes, now);
                 let (play, sink) = (&self.play, &mut self.sink);
                 let count = Some(&play.record.outbound_bytes);
                 let (result, written) = write_fully(sink, gather, &play.session, now, count).await;
@@ -150,7 +155,7 @@ impl<S: Sink> Writer<S> {
                 if let Err(end) = result {
                     return self.fail(end);
                 }
-                self.note_written(&mut queue);
+                has_waited = self.note_written(&mut queue, now);
             }
             match fill {
                 _ if self.play.stop.get() => {
@@ -166,17 +171,24 @@ impl<S: Sink> Writer<S> {
         }
     }
 
-    /// What was taken last has left.
-    fn note_written(&self, queue: &mut TcpQueue) {
+    /// What was taken last has left; whether that had to wait for the peer.
+    fn note_written(&self, queue: &mut TcpQueue, begun: Instant) -> bool {
         let (record, cargo) = (&self.play.record, queue.take_cargo());
         record.progress.set(queue.place());
         if cargo.is_empty() {
-            return;
+            return false;
         }
-        let latency = &self.play.subscription.latency;
-        if let Some((latency_us, packets)) = cargo.record(latency, shardcast_platform::now(), 1) {
+        let (latency, now) = (&self.play.subscription.latency, shardcast_platform::now());
+        if let Some((latency_us, packets)) = cargo.record(latency, now, 1) {
             record.latency.note(latency_us, packets.into());
         }
+        now.saturating_duration_since(begun) >= WRITE_WAIT_MIN
+    }
+
+    /// What the kernel holds for the reader; nothing where it does not say.
+    fn kernel_bytes(&self) -> u64 {
+        let held = self.sink.unacknowledged_bytes();
+        held.map_or(0, |bytes| bytes as u64)
     }
 
     /// Nothing but answers, while media comes from the group's own sender.
@@ -259,13 +271,19 @@ impl<S: Sink> Writer<S> {
     }
 
     /// Takes media behind the answers, unless the reader is to stop.
-    fn fill(&mut self, queue: &mut TcpQueue, gather: &mut Gather, now: Instant) -> Fill {
+    fn fill(
+        &mut self,
+        queue: &mut TcpQueue,
+        gather: &mut Gather,
+        kernel_bytes: u64,
+        now: Instant,
+    ) -> Fill {
         let play = &*self.play;
         if play.stop.get() {
             return Fill::Empty;
         }
         let log = &play.subscription.log.log;
-        let fill = queue.fill(&log.borrow(), gather, now);
+        let fill = queue.fill(&log.borrow(), gather, kernel_bytes, now);
         let taken = queue.take_taken();
         play.record.packets.add(taken.packets.into());
         if taken.rtcp > 0 {

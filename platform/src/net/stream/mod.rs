@@ -110,6 +110,14 @@ impl TcpStream {
         self.write.bound_send_buffer(bounds)
     }
 
+    /// See [`WriteHalf::unacknowledged_bytes`].
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn unacknowledged_bytes(&self) -> io::Result<usize> {
+        self.write.unacknowledged_bytes()
+    }
+
     /// See [`ReadHalf::read`].
     pub fn read(&mut self, slab: Slab) -> impl Future<Output = (io::Result<usize>, Slab)> {
         self.read.read(slab)
@@ -282,6 +290,15 @@ impl WriteHalf {
     pub async fn shutdown_write(&mut self) -> io::Result<()> {
         self.0
             .with_socket(|socket| socket.shutdown(Shutdown::Write))
+    }
+
+    /// Bytes that were written and that the peer has not acknowledged: what the kernel holds for it. Where the system does
+    /// not tell (Windows), the size of the send buffer: worth asking only when a write has had to wait.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn unacknowledged_bytes(&self) -> io::Result<usize> {
+        self.0.with_socket(crate::os::unacknowledged_bytes)
     }
 
     /// See [`TcpStream::bound_send_buffer`].
