@@ -87,6 +87,12 @@ impl TcpQueue {
         !self.cursor.is_at_head(log) || log.ended().is_some()
     }
 
+    /// Whether the reader has not taken yet all that it begins with.
+    #[must_use]
+    pub fn is_beginning(&self) -> bool {
+        self.begin.is_some()
+    }
+
     /// Takes what there is into `gather`, up to [`WRITE_BYTES_MAX`]. The kernel holds so many bytes for the reader: they are
     /// part of its queue.
     pub fn fill(

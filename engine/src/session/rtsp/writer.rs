@@ -163,6 +163,8 @@ impl<S: Sink> Writer<S> {
                         return WriterEnd::Stopped;
                     }
                 }
+                // A group of pictures is many writes, and others have theirs between them.
+                Fill::Ready if queue.is_beginning() => shardcast_platform::yield_now().await,
                 Fill::Ready => {}
                 Fill::Empty => self.play.subscription.seat.wake.notified().await,
                 Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
