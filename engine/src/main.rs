@@ -47,6 +47,8 @@ enum Command {
     Check(File),
     /// Load a server with publishers and readers, and measure what the readers see
     Bench(Box<shardcast_bench::Options>),
+    /// Have readers and publishers misbehave on a server for minutes, and check that it comes back to what it was
+    Soak(Box<shardcast_bench::SoakOptions>),
     #[command(flatten)]
     Client(shardcast_client::ClientCommand),
     /// A part of a measurement, in a process of its own
@@ -73,7 +75,18 @@ fn main() -> ExitCode {
         None => serve(cli.file),
         Some(Command::Serve(file)) => serve(file),
         Some(Command::Check(file)) => check(file),
-        Some(Command::Bench(options)) => return bench(&options),
+        Some(Command::Bench(options)) => {
+            // Behind the program's name and that of the command, which nothing can stand between.
+            let words: Vec<OsString> = std::env::args_os().skip(2).collect();
+            return measure("bench", |interrupt| {
+                shardcast_bench::run(&options, &words, interrupt)
+            });
+        }
+        Some(Command::Soak(options)) => {
+            return measure("soak", |interrupt| {
+                shardcast_bench::soak(&options, interrupt)
+            });
+        }
         Some(Command::Client(command)) => return ExitCode::from(shardcast_client::run(&command)),
         Some(Command::BenchRole { role }) => shardcast_bench::play(role, serve_measured),
     };
@@ -129,8 +142,8 @@ fn serve_measured() -> anyhow::Result<()> {
     }
 }
 
-/// Measures; the exit status says what has come of it.
-fn bench(options: &shardcast_bench::Options) -> ExitCode {
+/// Measures, by the command of this name; the exit status says what has come of it.
+fn measure(command: &str, run: impl FnOnce(&Interrupt) -> Result<u8, BenchError>) -> ExitCode {
     let interrupt = Interrupt::default();
     let raised = interrupt.clone();
     let watch = shardcast_platform::watch_signals(move |_| match raised.is_raised() {
@@ -140,14 +153,12 @@ fn bench(options: &shardcast_bench::Options) -> ExitCode {
     let measured = watch.context("cannot watch signals").and_then(|()| {
         // Where it stays as it is, a run that needs more says so.
         let _limit = shardcast_platform::raise_descriptor_limit();
-        // Behind the program's name and that of the command, which nothing can stand between.
-        let words: Vec<OsString> = std::env::args_os().skip(2).collect();
-        Ok(shardcast_bench::run(options, &words, &interrupt)?)
+        Ok(run(&interrupt)?)
     });
     match measured {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("shardcast bench: {error:#}");
+            eprintln!("shardcast {command}: {error:#}");
             let told = error.downcast_ref::<BenchError>();
             told.map_or(ExitCode::FAILURE, |told| ExitCode::from(told.exit_status()))
         }

@@ -1,4 +1,4 @@
-//! `shardcast bench` as a child process: its options, what it prints, how it ends, and the figures in its JSON.
+//! `shardcast bench`, and `soak`, as a child process: its options, what it prints, how it ends, and the figures in its JSON.
 //!
 //! The program is the daemon's, see [`daemon::program`]. A run whose figures of time are judged has the machine to itself, as
 //! far as this test process goes: it waits for the others, and they for it.
@@ -40,6 +40,7 @@ enum Hold {
 /// A run to be.
 #[derive(Debug)]
 pub struct Bench {
+    command: &'static str,
     arguments: Vec<String>,
     shell: Option<String>,
     is_alone: bool,
@@ -85,7 +86,17 @@ pub struct Done {
 impl Bench {
     /// A run with these options, split at spaces.
     pub fn with(options: &str) -> Self {
+        Self::of("bench", options)
+    }
+
+    /// A run of `shardcast soak` with these options.
+    pub fn soak(options: &str) -> Self {
+        Self::of("soak", options)
+    }
+
+    fn of(command: &'static str, options: &str) -> Self {
         Self {
+            command,
             arguments: options.split_whitespace().map(str::to_owned).collect(),
             shell: None,
             is_alone: false,
@@ -187,7 +198,7 @@ impl Bench {
                 command
             }
         };
-        command.arg("bench").args(self.arguments);
+        command.arg(self.command).args(self.arguments);
         command
     }
 }

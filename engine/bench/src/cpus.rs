@@ -16,6 +16,15 @@ pub(crate) struct Cpus {
 }
 
 impl Cpus {
+    /// Those of both.
+    pub(crate) fn all(self) -> Vec<usize> {
+        let mut all = self.server;
+        all.extend(self.load);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// As the options say, on the CPUs that this process may use.
     ///
     /// # Errors

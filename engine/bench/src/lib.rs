@@ -30,6 +30,7 @@ mod readers;
 pub mod report;
 mod run;
 pub mod shape;
+mod soak;
 mod sockets;
 mod stage;
 pub mod stream;
@@ -41,6 +42,7 @@ pub use bench::{measure, run};
 pub use error::BenchError;
 pub use options::Options;
 pub use run::Interrupt;
+pub use soak::{SoakOptions, soak};
 pub use subject::{ROLE_COMMAND, Role, RoleError, play};
 
 use shardcast_platform::{Driver, DriverRequest, choose_driver};

@@ -337,7 +337,7 @@ pub enum Yardstick {
 const DURATION_MAX: Duration = Duration::from_hours(30 * 24);
 
 /// `600us`, `1.5ms`, `10s`, `2m`; a number alone is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, f64); 6] = [
         ("ns", 1e-9),
         ("us", 1e-6),
@@ -363,7 +363,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `300K`, `24M`, `1G`, in multiples of 1024; a number alone is bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 3] = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
     let unit = UNITS
         .iter()

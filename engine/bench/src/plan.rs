@@ -278,7 +278,7 @@ fn running(
     Ok(Subject::Running { target, process })
 }
 
-fn settings(set: &[String]) -> Result<Vec<(String, String)>, BenchError> {
+pub(crate) fn settings(set: &[String]) -> Result<Vec<(String, String)>, BenchError> {
     let split = set.iter().map(|setting| {
         let (key, value) = setting
             .split_once('=')
@@ -315,7 +315,7 @@ fn load(options: &Options) -> Result<Load, BenchError> {
     })
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+pub(crate) fn within<T: PartialOrd + std::fmt::Display>(
     option: &'static str,
     value: T,
     range: std::ops::RangeInclusive<T>,

@@ -1,4 +1,4 @@
-//! What `shardcast bench` promises at its command line: figures that add up, verdicts that its exit status tells, and, where
+//! What `shardcast bench` and `soak` promise at their command lines: figures that add up, verdicts that its exit status tells, and, where
 //! something is wrong, one line that names the cause.
 //!
 //! It loads the Shardcast that it starts itself, daemons, and made-up servers that answer oddly. Loads are small and short,
@@ -9,4 +9,5 @@ mod disturbances;
 mod failures;
 mod loads;
 mod odd_server;
+mod soak;
 mod verdicts;

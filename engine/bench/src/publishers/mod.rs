@@ -1,7 +1,8 @@
 //! The publishers of a run: a thread that sends every path's frames at the moments at which they are due, each packet with
-//! that moment in it.
+//! that moment in it; and, beside them, a publisher that ends as it likes ([`publish_for`]).
 
 mod conductor;
+mod odd;
 mod outlet;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::shape::Load;
 use crate::stage::{SharedStage, Tick};
 use crate::target::Target;
 use conductor::Conductor;
+pub(crate) use odd::{Farewell, publish_for};
 
 /// The thread's name.
 const THREAD: &str = "publish";

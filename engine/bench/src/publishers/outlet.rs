@@ -260,6 +260,18 @@ impl Outlet {
         let _ended = self.flow.into_dialogue(&Cancel::new()).leave().await;
     }
 
+    /// Vanishes in the middle of a frame, where frames lie on the connection.
+    pub(super) fn tear(self, packets: &Packets) {
+        if matches!(self.lower, Lower::Connection { .. }) {
+            let bytes = packets.interleaved();
+            // One that is gone already is torn well enough.
+            let _ = bytes
+                .get(..bytes.len() / 2)
+                .map(|part| self.flow.stream.write_now(part));
+        }
+        self.abort();
+    }
+
     /// Vanishes.
     pub(super) fn abort(self) {
         self.flow.stream.abort();

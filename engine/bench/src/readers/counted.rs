@@ -123,7 +123,7 @@ impl Counted {
 ///
 /// # Errors
 /// When it has ended.
-pub(super) fn discard(stream: &TcpStream) -> io::Result<u64> {
+pub(crate) fn discard(stream: &TcpStream) -> io::Result<u64> {
     match stream.discard_now(DISCARD_BYTES)? {
         None => Ok(0),
         Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -135,7 +135,7 @@ pub(super) fn discard(stream: &TcpStream) -> io::Result<u64> {
 ///
 /// # Errors
 /// When the socket is broken.
-pub(super) fn discard_datagrams(ports: &Ports) -> io::Result<(u64, u64)> {
+pub(crate) fn discard_datagrams(ports: &Ports) -> io::Result<(u64, u64)> {
     let (mut bytes, mut datagrams) = (0, 0);
     for _ in 0..RUNS_MAX {
         let Some(head) = ports.rtp.recv_head_now()? else {

@@ -29,7 +29,9 @@ use std::thread::JoinHandle;
 
 use shardcast_platform::{Driver, block_on};
 
+pub(crate) use counted::{discard, discard_datagrams};
 pub(crate) use figures::ReaderFigures;
+pub(crate) use ports::Ports;
 
 use crate::BenchError;
 use crate::shape::Load;

@@ -12,11 +12,11 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
 /// The sockets of one track.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub(crate) struct Ports {
     /// Where packets come.
-    pub(super) rtp: UdpSocket,
+    pub(crate) rtp: UdpSocket,
     /// Their numbers.
-    pub(super) pair: PortPair,
+    pub(crate) pair: PortPair,
     /// Somebody is there for the server's reports.
     _rtcp: UdpSeat,
 }
@@ -26,7 +26,7 @@ impl Ports {
     ///
     /// # Errors
     /// When descriptors or ports have run out.
-    pub(super) fn bind(ip: IpAddr) -> io::Result<Self> {
+    pub(crate) fn bind(ip: IpAddr) -> io::Result<Self> {
         let (rtp, rtcp) = bind_udp_pair(ip, RECEIVE_BUFFER_BYTES)?;
         let rtp = rtp.start()?;
         let port = rtp.local_addr()?.port();

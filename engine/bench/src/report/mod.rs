@@ -12,6 +12,7 @@ mod table;
 pub(crate) mod words;
 
 pub use output::Output;
+pub(crate) use output::OutputText;
 pub use progress::Progress;
 
 use crate::against::{Comparison, Side};

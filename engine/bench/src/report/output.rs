@@ -10,11 +10,17 @@ use crate::report::Report;
 /// As the name of a file, standard output.
 const STANDARD_OUTPUT: &str = "-";
 
+/// Where words and figures go.
+#[derive(Debug)]
+pub(crate) struct OutputText {
+    is_table: bool,
+    json: Option<OutputFile>,
+}
+
 /// Where results go.
 #[derive(Debug)]
 pub struct Output {
-    is_table: bool,
-    json: Option<OutputFile>,
+    text: OutputText,
     plot: Option<OutputFile>,
 }
 
@@ -27,6 +33,38 @@ struct OutputFile {
     is_new: bool,
 }
 
+impl OutputText {
+    /// Opens the file for JSON (`-`: to standard output, instead of the table). What it had before stays until there is a
+    /// result.
+    ///
+    /// # Errors
+    /// [`BenchError::Output`] when it cannot be written.
+    pub(crate) fn create(json: Option<&Path>) -> Result<Self, BenchError> {
+        let is_table = json != Some(Path::new(STANDARD_OUTPUT));
+        let json = json.filter(|_| is_table).map(OutputFile::create);
+        Ok(Self {
+            is_table,
+            json: json.transpose()?,
+        })
+    }
+
+    /// Writes both. A file that fails keeps the table from nobody.
+    ///
+    /// # Errors
+    /// [`BenchError::Output`], the first.
+    pub(crate) fn write(&mut self, table: &str, json: &str) -> Result<(), BenchError> {
+        let printed = match self.is_table {
+            true => print(table),
+            false => print(json),
+        };
+        let json = match &mut self.json {
+            Some(file) => file.write(json),
+            None => Ok(()),
+        };
+        printed.and(json)
+    }
+}
+
 impl Output {
     /// Opens the files: JSON (`-`: to standard output, instead of the table) and a drawing. What they had before stays until
     /// there is a result.
@@ -34,15 +72,12 @@ impl Output {
     /// # Errors
     /// [`BenchError::Output`] when one cannot be written; [`BenchError::Option`] when both are one.
     pub fn create(json: Option<&Path>, plot: Option<&Path>) -> Result<Self, BenchError> {
-        let is_table = json != Some(Path::new(STANDARD_OUTPUT));
         if let Some(reason) = plot.and_then(|plot| reason_against(plot, json)) {
             let option = "plot";
             return Err(BenchError::Option { option, reason });
         }
-        let json = json.filter(|_| is_table).map(OutputFile::create);
         Ok(Self {
-            is_table,
-            json: json.transpose()?,
+            text: OutputText::create(json)?,
             plot: plot.map(OutputFile::create).transpose()?,
         })
     }
@@ -52,14 +87,7 @@ impl Output {
     /// # Errors
     /// [`BenchError::Output`], the first.
     pub fn write(&mut self, report: &Report) -> Result<(), BenchError> {
-        let printed = match self.is_table {
-            true => print(&report.table()),
-            false => print(&report.json()),
-        };
-        let json = match &mut self.json {
-            Some(file) => file.write(&report.json()),
-            None => Ok(()),
-        };
+        let written = self.text.write(&report.table(), &report.json());
         let plot = match &mut self.plot {
             Some(file) => match report.plot() {
                 Ok(plot) => file.write(&plot),
@@ -67,7 +95,7 @@ impl Output {
             },
             None => Ok(()),
         };
-        printed.and(json).and(plot)
+        written.and(plot)
     }
 }
 
@@ -201,7 +229,7 @@ mod tests {
     #[test]
     fn standard_output_has_either_the_table_or_json() {
         let output = Output::create(Some(Path::new("-")), None).unwrap();
-        assert!(!output.is_table && output.json.is_none());
-        assert!(Output::create(None, None).unwrap().is_table);
+        assert!(!output.text.is_table && output.text.json.is_none());
+        assert!(Output::create(None, None).unwrap().text.is_table);
     }
 }

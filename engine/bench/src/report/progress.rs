@@ -47,7 +47,11 @@ impl Progress {
 
     /// The last second of a run: its stage, and how many readers were asked for.
     pub fn second(&self, stage: &str, asked: usize, interval: &Interval) {
-        let line = line(stage, asked, interval);
+        self.line(&line(stage, asked, interval));
+    }
+
+    /// A line that the next one takes the place of, where that is possible.
+    pub fn line(&self, line: &str) {
         match self.is_terminal {
             true => self.say(&format!("{CUT}{line}{WRAP}"), true),
             false => self.say(&format!("{line}\n"), false),

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::role::Role;
@@ -24,14 +24,32 @@ pub const ROLE_COMMAND: &str = "bench-role";
 /// How the environment names configuration keys.
 const VARIABLE_PREFIX: &str = "MTX_";
 
-type Lines = Arc<Mutex<VecDeque<String>>>;
+/// What stands before the address of a site for metrics, and behind it.
+const SITE: [&str; 2] = ["[metrics] listener opened on ", " (HTTP)"];
+/// In a line that tells of a fault of the server's own.
+const FAULTS: [&str; 2] = [" ERR ", "panicked at"];
+/// Such lines that are kept.
+const FAULTS_KEPT_MAX: usize = 20;
+
+type Said = Arc<Mutex<Heard>>;
+
+/// What it has said so far.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Its last lines.
+    lines: VecDeque<String>,
+    /// Where its metrics are.
+    site: Option<SocketAddr>,
+    /// The first lines that tell of faults.
+    faults: Vec<String>,
+}
 
 /// The process.
 #[derive(Debug)]
 pub(super) struct Child {
     process: std::process::Child,
     address: SocketAddr,
-    lines: Lines,
+    said: Said,
 }
 
 impl Child {
@@ -50,12 +68,12 @@ impl Child {
         let spawned = command.spawn();
         settle_on(&here)?;
         let mut process = spawned.map_err(BenchError::io(format!("cannot start {role}")))?;
-        let lines = Lines::default();
-        let listening = wait_listening(&mut process, &lines);
+        let said = Said::default();
+        let listening = wait_listening(&mut process, &said);
         let mut child = Self {
             process,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            lines,
+            said,
         };
         child.address = listening.ok_or_else(|| BenchError::Server(child.last_lines()))?;
         Ok(child)
@@ -71,11 +89,21 @@ impl Child {
 
     /// What it said last.
     pub(super) fn last_lines(&self) -> String {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = &lock(&self.said).lines;
         match lines.is_empty() {
             true => "it said nothing".to_owned(),
             false => Vec::from_iter(lines.iter().cloned()).join("; "),
         }
+    }
+
+    /// Where its metrics are, once it has said so.
+    pub(super) fn site(&self) -> Option<SocketAddr> {
+        lock(&self.said).site
+    }
+
+    /// The faults that it told of.
+    pub(super) fn faults(&self) -> Vec<String> {
+        lock(&self.said).faults.clone()
     }
 }
 
@@ -138,21 +166,21 @@ fn alone(command: &mut Command) {
 }
 
 /// The address in the listener's line; the other lines are read for as long as it runs, so that it never waits for us.
-fn wait_listening(process: &mut std::process::Child, lines: &Lines) -> Option<SocketAddr> {
+fn wait_listening(process: &mut std::process::Child, said: &Said) -> Option<SocketAddr> {
     let (sender, receiver) = mpsc::channel();
     let outputs: [Option<Box<dyn Read + Send>>; 2] = [
         process.stdout.take().map(|it| Box::new(it) as _),
         process.stderr.take().map(|it| Box::new(it) as _),
     ];
     for output in outputs.into_iter().flatten() {
-        let (lines, sender) = (lines.clone(), sender.clone());
+        let (said, sender) = (said.clone(), sender.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some(address) = address_in(&line) {
+                if let Some(address) = address_in(&line, LISTENER) {
                     // Only the first one is waited for.
                     let _heard = sender.send(address);
                 }
-                keep(&lines, line);
+                keep(&mut lock(&said), line);
             }
         });
     }
@@ -161,17 +189,24 @@ fn wait_listening(process: &mut std::process::Child, lines: &Lines) -> Option<So
     receiver.recv_timeout(LISTEN_TIMEOUT).ok()
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(LISTENER[0])?;
-    rest.strip_suffix(LISTENER[1])?.parse().ok()
+fn address_in(line: &str, [before, behind]: [&str; 2]) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(before)?;
+    rest.strip_suffix(behind)?.parse().ok()
 }
 
-fn keep(lines: &Lines, line: String) {
-    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.len() == LINES_KEPT_MAX {
-        lines.pop_front();
+fn keep(heard: &mut Heard, line: String) {
+    heard.site = heard.site.or_else(|| address_in(&line, SITE));
+    if heard.faults.len() < FAULTS_KEPT_MAX && FAULTS.iter().any(|fault| line.contains(fault)) {
+        heard.faults.push(line.clone());
     }
-    lines.push_back(line);
+    if heard.lines.len() == LINES_KEPT_MAX {
+        heard.lines.pop_front();
+    }
+    heard.lines.push_back(line);
+}
+
+fn lock(said: &Said) -> MutexGuard<'_, Heard> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -181,8 +216,26 @@ mod tests {
     #[test]
     fn a_listener_is_known_by_its_line() {
         let line = "2026/01/02 15:04:05 INF [RTSP] listener opened on 127.0.0.1:4711 (TCP)";
-        assert_eq!(address_in(line), Some(([127, 0, 0, 1], 4711).into()));
-        assert_eq!(address_in(&line.replace("TCP", "UDP/RTP")), None);
+        assert_eq!(
+            address_in(line, LISTENER),
+            Some(([127, 0, 0, 1], 4711).into())
+        );
+        assert_eq!(address_in(&line.replace("TCP", "UDP/RTP"), LISTENER), None);
+    }
+
+    #[test]
+    fn a_site_and_faults_are_heard_among_other_lines() {
+        let mut heard = Heard::default();
+        for line in [
+            "2026/01/02 15:04:05 INF [RTSP] listener opened on 127.0.0.1:4711 (TCP)",
+            "2026/01/02 15:04:05 INF [metrics] listener opened on 127.0.0.1:4712 (HTTP)",
+            "2026/01/02 15:04:06 ERR shard 1 does not respond",
+            "thread 'shard-0' panicked at here.rs:1:1:",
+        ] {
+            keep(&mut heard, line.to_owned());
+        }
+        assert_eq!(heard.site, Some(([127, 0, 0, 1], 4712).into()));
+        assert_eq!((heard.lines.len(), heard.faults.len()), (4, 2));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod child;
 mod role;
 
+use std::net::SocketAddr;
+
 use shardcast_platform::{ProcessUsage, usage_of};
 
 use crate::BenchError;
@@ -125,6 +127,16 @@ impl RunningSubject {
             }
             Err(error) => Err(self.gone(process, error)),
         }
+    }
+
+    /// Where the metrics of a server are that was started here, once it has said so.
+    pub(crate) fn site(&self) -> Option<SocketAddr> {
+        self.child.as_ref().and_then(Child::site)
+    }
+
+    /// The faults that a server has told of that was started here.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.child.as_ref().map_or_else(Vec::new, Child::faults)
     }
 
     fn gone(&self, process: u32, error: std::io::Error) -> BenchError {
