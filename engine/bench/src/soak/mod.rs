@@ -51,7 +51,7 @@ const KEYS: [(&str, &str); 6] = [
 ];
 /// Where readers begin, and what becomes of slow ones: each path has another pair.
 const STARTS: [&str; 4] = ["live", "keyFrame", "gop", "catchUp"];
-const SLOW_READERS: [&str; 2] = ["disconnect", "dropToKeyFrame"];
+const SLOW_READERS: [&str; 3] = ["disconnect", "dropToKeyFrame", "skipNonReference"];
 
 /// Soaks a server as the options say, and writes the report; the exit status of the process.
 ///
