@@ -61,6 +61,7 @@
 //! | io_uring is forbidden | `system`: epoll is chosen, once, and said with the reason |
 //! | io_uring's queues are full | `platform/tests/queues.rs`: what finds no room waits, and every operation completes |
 //! | a future is dropped at any `.await` | `platform/tests/dropping.rs`: no buffer is used after it, no descriptor stays open |
+//! | a reader takes less than the stream | `slow_readers`: whole access units are dropped up to a key frame, counted and told, the kernel holds a bounded part; `skipping`: or those that no other refers to, without a gap in its numbers |
 //! | one CPU only | `system`: one shard, and nothing is lost |
 
 mod admission;
@@ -75,5 +76,6 @@ mod process;
 mod reads;
 mod reports;
 mod sessions;
+mod skipping;
 mod slow_readers;
 mod succession;

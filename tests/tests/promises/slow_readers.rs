@@ -117,6 +117,87 @@ fn a_slow_reader_loses_whole_access_units_up_to_a_key_frame() {
     }
 }
 
+#[test]
+fn the_write_queue_of_mediamtx_is_the_limit_where_it_stands() {
+    for house in [House::SMALL, House::RIGID] {
+        let limit = "writeTimeout: 60s\nwriteQueueSize: 256\n";
+        let mut race = Race::begin_with(house, limit, "  readerQueueAge: 1h\n");
+        race.run(UNITS);
+        let mut haul = Haul::with_jumps();
+        let last = race.broadcast.packets() - 1;
+        race.slow.read_up_to(&mut haul, last).unwrap();
+        assert!(haul.video.jumps() >= 1, "it has lost nothing");
+        let session = race.slow_session();
+        assert_units_are_whole(&haul, session.drops);
+        let of_bytes =
+            |(reason, times): &(DropReason, u64)| *reason == DropReason::QueueBytes && *times > 0;
+        assert!(session.drops_by_reason.iter().any(of_bytes), "{session:?}");
+        race.finish();
+    }
+}
+
+#[test]
+fn what_was_dropped_is_summed_up_at_the_latest_when_the_reader_ends() {
+    let mut race = Race::begin(House::SMALL, "  readerQueueBytes: 400K\n");
+    let mut haul = Haul::with_jumps();
+    for _ in 0..2 {
+        race.run(UNITS);
+        let last = race.broadcast.packets() - 1;
+        race.slow.read_up_to(&mut haul, last).unwrap();
+    }
+    let session = race.slow_session();
+    assert!(session.drops >= 2, "{session:?}");
+    race.slow.teardown().unwrap();
+    let (mut bytes_told, mut times_told) = (0, 0);
+    while times_told < session.drops {
+        let (bytes, times) = race.rig.wait_event("a drop", |event| match event {
+            Event::ReaderDropped {
+                session: of,
+                bytes,
+                units: 1..,
+                times,
+                ..
+            } if *of == session.id => Some((*bytes, *times)),
+            _ => None,
+        });
+        bytes_told += bytes;
+        times_told += times;
+    }
+    assert_eq!(bytes_told, session.dropped_bytes);
+    race.finish();
+}
+
+/// Bytes that the kernel holds for a connection to `peer` from our `port`, as it tells itself.
+#[cfg(target_os = "linux")]
+fn kernel_queue(port: u16, peer: std::net::SocketAddr) -> u64 {
+    let (ours, theirs) = (format!(":{port:04X}"), format!(":{:04X}", peer.port()));
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let rows: String = tables
+        .map(|table| std::fs::read_to_string(table).unwrap_or_default())
+        .concat();
+    let queue = rows.lines().find_map(|row| {
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        let is_it = columns.get(1)?.ends_with(&ours) && columns.get(2)?.ends_with(&theirs);
+        let (sent, _) = columns.get(4)?.split_once(':')?;
+        is_it.then(|| u64::from_str_radix(sent, 16).ok())?
+    });
+    queue.expect("the connection stands")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_holds_no_more_for_a_stalled_reader_than_its_send_buffer() {
+    for house in [House::ALL[0], House::ALL[5]] {
+        let limits = "writeTimeout: 60s\nsendBuffer: 64K\nnotSentLowat: 16K\n";
+        let mut race = Race::begin_with(house, limits, "  readerQueueBytes: 400K\n");
+        race.run(UNITS);
+        let held = kernel_queue(race.rig.port(), race.slow.local_address());
+        // The kernel doubles what it is told, for its own bookkeeping.
+        assert!((1..=128 << 10).contains(&held), "{held} bytes");
+        race.finish();
+    }
+}
+
 /// A jump leaves whole access units out, so what has come of any is all of it.
 fn assert_units_are_whole(haul: &Haul, drops: u64) {
     assert!(haul.video.packets().is_multiple_of(BROAD.frame_packets));
