@@ -54,7 +54,7 @@ pub use shared::{ConfigHandle, ServerState};
 pub use withdrawals::{Withdrawals, is_open_to_publishers};
 
 use crate::event::{Event, Protocol, SessionEnd};
-use crate::fanout::{Log, WakeLimits, WakeQueue};
+use crate::fanout::{Log, Turns, WakeLimits, WakeQueue};
 use crate::latency::ShardLatencies;
 use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
@@ -74,6 +74,8 @@ pub struct Shard {
     pub server: Arc<ServerState>,
     /// The logs with news.
     pub wake_queue: WakeQueue,
+    /// Whose turn it is of those who catch up.
+    pub turns: Turns,
     /// Closes batches in time.
     pub coalesce: CoalesceTimer,
     /// The sessions here.
@@ -127,6 +129,7 @@ impl Shard {
         let latencies = ShardLatencies::new(index, board, shardcast_platform::now());
         let shard = Rc::new(Self {
             wake_queue: WakeQueue::new(limits),
+            turns: Turns::default(),
             coalesce: CoalesceTimer::new(config.fanout.coalesce),
             sessions: Sessions::default(),
             datagrams,
@@ -144,6 +147,7 @@ impl Shard {
             STAGE_FANOUT,
             |shard| async move { shard.wake_queue.run().await },
         );
+        shard.spawn_stage(STAGE_FANOUT, |shard| async move { shard.turns.run().await });
         shard.spawn_stage(
             STAGE_COALESCE,
             |shard| async move { shard.coalesce.run().await },

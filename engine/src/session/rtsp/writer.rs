@@ -164,7 +164,9 @@ impl<S: Sink> Writer<S> {
                     }
                 }
                 // A group of pictures is many writes, and others have theirs between them.
-                Fill::Ready if queue.is_beginning() => shardcast_platform::yield_now().await,
+                Fill::Ready if queue.is_beginning() && self.has_news(&queue) => {
+                    Box::pin(self.play.subscription.shard.turns.wait()).await;
+                }
                 Fill::Ready => {}
                 Fill::Empty => self.play.subscription.seat.wake.notified().await,
                 Fill::TooSlow(reason) => return self.fail(SessionEnd::TooSlow(reason)),
