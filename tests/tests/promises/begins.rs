@@ -1,11 +1,11 @@
 //! Where a reader begins, as its path's `start` says: what it is sent at once, with which timestamps and numbers, and that
 //! it goes on as all others do.
 
+use std::thread;
 use std::time::Duration;
 
 use shardcast_tests::peer::synthetic::Shape;
 use shardcast_tests::peer::udp::UdpReader;
-use shardcast_tests::peer::verifier::Verifier;
 use shardcast_tests::scene::broadcast::{Broadcast, SHORT_GROUPS, Tracks};
 use shardcast_tests::scene::house::House;
 use shardcast_tests::scene::player::{
@@ -20,6 +20,12 @@ const LONG_GROUPS: Shape = Shape {
     gop_frames: 300,
     ..SHORT_GROUPS
 };
+/// The same, of more bytes than the kernel holds of a connection whose peer does not read.
+const BROAD: Shape = Shape {
+    frame_packets: 15,
+    pattern_bytes: 1200,
+    ..LONG_GROUPS
+};
 /// So many of them have come when a reader does.
 const CACHED: usize = 290;
 /// And so many come later, still of the same group.
@@ -28,8 +34,10 @@ const LIVE: usize = 5;
 const UNIT_TICKS: u32 = 3000;
 /// What a reader is brought to the live pictures with lasts a twentieth of a second.
 const SPAN_TICKS: u32 = 4500;
-/// Nothing more comes of a stream over UDP when nothing has come for so long.
-const SILENCE: Duration = Duration::from_secs(2);
+/// Packets of a key picture before its slices.
+const PARAMETER_SETS: usize = 2;
+/// A packet over UDP that has not come by then is lost.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Channels and tracks as readers set them up: the image that all share, images of others, and more than are kept.
 const LANES: [&[Lane]; 7] = [
@@ -61,6 +69,14 @@ fn cached(house: House, start: &str) -> (Rig, Broadcast) {
 struct Video(Vec<Rtp>);
 
 impl Video {
+    /// Reads so many packets, each the one that is due.
+    fn read(&mut self, reader: &UdpReader, packets: usize) {
+        for _ in 0..packets {
+            let packet = reader.next_packet(SILENCE).unwrap().expect("a packet");
+            self.0.push(Rtp::read(&packet));
+        }
+    }
+
     /// The timestamp of each access unit.
     fn timestamps(&self) -> Vec<u32> {
         let mut timestamps: Vec<u32> = self.0.iter().map(|packet| packet.timestamp).collect();
@@ -150,28 +166,65 @@ fn a_reader_that_catches_up_has_the_key_picture_before_anything_else_comes() {
     }
 }
 
-#[test]
-fn a_reader_over_udp_catches_up_likewise() {
-    for house in House::ALL {
-        let (rig, mut broadcast) = cached(house, "catchUp");
-        let reader = UdpReader::start(rig.address(), PATH).unwrap();
-        let (mut video, mut verifier) = (Video::default(), Verifier::default());
-        let mut take = |packet: &[u8]| {
-            verifier.check(packet).unwrap();
-            video.0.push(Rtp::read(packet));
-        };
-        let all = CACHED * SHORT_GROUPS.frame_packets as usize + 2;
-        for _ in 0..all {
-            take(&reader.next_packet(SILENCE).unwrap().expect("the group"));
-        }
-        broadcast.send(LIVE as u64).unwrap();
-        for _ in 0..LIVE * SHORT_GROUPS.frame_packets as usize {
-            take(&reader.next_packet(SILENCE).unwrap().expect("what is live"));
-        }
+/// Readers over UDP who come at once catch up, and go on together.
+fn catch_up_over_udp(house: House, readers: usize) {
+    let (rig, mut broadcast) = cached(house, "catchUp");
+    let (address, packets) = (rig.address(), SHORT_GROUPS.frame_packets as usize);
+    let catch_up = move || {
+        let reader = UdpReader::start(address, PATH).unwrap();
+        let mut video = Video::default();
+        video.read(&reader, CACHED * packets + PARAMETER_SETS);
+        (reader, video)
+    };
+    let readers: Vec<_> = (0..readers).map(|_| thread::spawn(catch_up)).collect();
+    let readers: Vec<_> = readers
+        .into_iter()
+        .map(|reader| reader.join().unwrap())
+        .collect();
+    broadcast.send(LIVE as u64).unwrap();
+    for (reader, mut video) in readers {
+        video.read(&reader, LIVE * packets);
         video.assert_whole_group();
         video.assert_pressed();
         let starts = read_starts(reader.play_response().header("RTP-Info").unwrap());
         video.assert_begins_as_told(&starts[0]);
+    }
+}
+
+#[test]
+fn a_reader_over_udp_catches_up_likewise() {
+    for house in House::ALL {
+        catch_up_over_udp(house, 1);
+    }
+}
+
+#[test]
+fn more_readers_over_udp_than_have_a_turn_at_once_catch_up() {
+    catch_up_over_udp(House::SMALL, 40);
+}
+
+#[test]
+fn a_reader_that_is_too_slow_to_catch_up_goes_on_at_a_key_frame_like_any() {
+    for house in [House::SMALL, House::RIGID] {
+        let configuration = "gatherReaders: 0\nreadTimeout: 60s\nwriteTimeout: 60s\npathDefaults: {start: catchUp, readerQueueBytes: 400K}\n";
+        let rig = Rig::start(house, configuration);
+        let broadcast = Broadcast::start_shaped(rig.address(), PATH, Tracks::Video, BROAD);
+        let mut broadcast = broadcast.unwrap();
+        broadcast.send(CACHED as u64).unwrap();
+        rig.wait_taken_in(PATH, broadcast.sent_bytes());
+        let mut player = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        let mut quick = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
+        // As much again, and what it may have in its queue, is behind it before it reads.
+        broadcast.send(2 * CACHED as u64).unwrap();
+        broadcast.teardown().unwrap();
+        quick.read_to_end(&mut Haul::with_jumps()).unwrap();
+        let mut haul = Haul::with_jumps();
+        player.read_to_end(&mut haul).unwrap();
+        let (first, last) = (haul.video.first().unwrap(), haul.video.last().unwrap());
+        assert_eq!(first.packet, 0);
+        assert_eq!(last.packet + 1, broadcast.packets());
+        assert!(haul.video.jumps() >= 1, "it has lost nothing");
+        assert!(haul.video.packets().is_multiple_of(BROAD.frame_packets));
     }
 }
 
