@@ -341,6 +341,8 @@ impl<S: Source> Reading<S> {
                 Ok(Parsed::Request { request, consumed }) => {
                     drop(connection.slab.split_to(consumed));
                     play.session.note_message_end();
+                    // Over UDP, requests are what says that the reader is still there.
+                    play.session.note_request(shardcast_platform::now());
                     return Ok(Some(request));
                 }
                 Ok(Parsed::Frame {
