@@ -12,7 +12,7 @@ use crate::report::words;
 pub struct Bounds {
     /// So many packets may be missing.
     pub lost: Option<u64>,
-    /// 99 % of the readers may take so long from PLAY to the end of their first key frame.
+    /// 99 % of the readers may take so long from the request PLAY to the end of their first key frame.
     pub start: Option<Duration>,
     /// The server's memory, with its send queues, may have so many bytes more than the other's.
     pub memory_growth: Option<u64>,

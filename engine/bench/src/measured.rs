@@ -24,7 +24,7 @@ pub struct Measured {
     pub all: All,
     /// From the first byte of a join to the answer to PLAY, of all readers that came to play: nanoseconds.
     pub joins: Histogram<u64>,
-    /// From the answer to PLAY to the last packet of the first whole key frame, of the readers that are looked at and of as
+    /// From the request PLAY to the last packet of the first whole key frame, of the readers that are looked at and of as
     /// many of a storm that stays: nanoseconds. Who has not begun yet when it is over counts with how long it has waited.
     pub starts: Histogram<u64>,
     /// What publishers did.

@@ -262,8 +262,8 @@ pub struct Options {
         help_heading = "Bounds"
     )]
     pub lost_at_most: Option<u64>,
-    /// Exit with status 1 when the 99th percentile of starts is above this: from the answer to PLAY to the last packet of
-    /// the first whole key frame
+    /// Exit with status 1 when the 99th percentile of starts is above this: from the request PLAY to the last packet
+    /// of the first whole key frame
     #[arg(
         long,
         value_name = "DURATION",

@@ -12,7 +12,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use shardcast_platform::{Cancel, Gather, Outcome, Slab, Slice, TcpStream, now, sleep_until};
@@ -39,6 +39,8 @@ pub(crate) struct Dialogue {
     /// What has come and was not understood yet.
     input: Slab,
     patience: Patience,
+    /// When the last request was made.
+    asked: SystemTime,
 }
 
 /// Until when a wait may last.
@@ -89,7 +91,13 @@ impl Dialogue {
             messages: MessageReader::new(Limits::default()),
             input: Slab::with_capacity(READ_BYTES),
             patience,
+            asked: SystemTime::now(),
         })
+    }
+
+    /// When the last request was made, to which all answers have come.
+    pub(crate) fn asked(&self) -> SystemTime {
+        self.asked
     }
 
     /// Our own address, as the server sees it.
@@ -196,6 +204,7 @@ impl Dialogue {
     }
 
     async fn write(&mut self, message: Bytes) -> Result<(), DialogueError> {
+        self.asked = SystemTime::now();
         let mut gather = Gather::new();
         let _fits = gather.push(Slice::new(message));
         while !gather.is_empty() {
@@ -237,6 +246,7 @@ impl Flow {
             messages: MessageReader::new(Limits::default()),
             input: Slab::from_bytes_mut(self.rest),
             patience: Patience::new(ending.clone()),
+            asked: SystemTime::now(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use shardcast_platform::{now, sleep, sleep_until, spawn};
 use shardcast_protocol::rtsp::TRACKS_MAX;
@@ -41,7 +41,7 @@ pub(super) struct Joined {
     pub(super) carriers: Vec<Carrier>,
     /// Its sockets for datagrams, one pair per track; none over TCP.
     pub(super) ports: Vec<Ports>,
-    /// When PLAY was answered: nanoseconds since the Unix epoch.
+    /// When PLAY was asked for: nanoseconds since the Unix epoch.
     pub(super) played_unix_nanos: u64,
     /// From the first byte to the answer to PLAY.
     took: Duration,
@@ -135,7 +135,7 @@ async fn converse(worker: &Worker, seat: Seat, begin: Instant) -> Result<Joined,
         Transport::Udp => Offer::Udp(ports.iter().map(|ports| ports.pair).collect()),
     };
     dialogue.play(&description, offer).await?;
-    let played_unix_nanos = unix_nanos(SystemTime::now());
+    let played_unix_nanos = unix_nanos(dialogue.asked());
     let (took, flow) = (begin.elapsed(), dialogue.into_flow());
     // It has asked and been answered, and would wait with its acknowledgements for something to send along. They would
     // leave while the next packet comes in, which over loopback is the server's own CPU time.

@@ -91,7 +91,8 @@ impl Sampled {
         };
         // What came along with an answer was waiting for us, not we for it: it counts, but nobody knows since when it was here.
         let mut aside = Tallied::default();
-        seen.take_cuts(Moment::default(), &mut aside);
+        let at = Moment::of(None, &(0..0));
+        seen.take_cuts(at, &mut aside);
         // Both have the same range.
         let _added = worker.tallied.borrow_mut().starts.add(&aside.starts);
         Self {
@@ -277,7 +278,7 @@ fn take_packet(tally: &mut Tally, track: usize, packet: &[u8], at: Moment, talli
 }
 
 /// When something came.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Moment {
     /// Nanoseconds since the Unix epoch.
     unix_nanos: u64,

@@ -1,5 +1,6 @@
-//! Starts: how long a reader waits from the answer to PLAY for the last packet of its first whole key frame, by the kernel's
-//! stamps. Who is looked at all the time feeds its [`StartWatch`]; a reader of a storm is looked at until then, and is only
+//! Starts: how long a reader waits for the last packet of its first whole key frame, from the request PLAY to the kernel's
+//! stamp. The answer lies in between; when the kernel had it nobody knows, so that this is more than a start after it.
+//! Who is looked at all the time feeds its [`StartWatch`]; a reader of a storm is looked at until then, and is only
 //! counted afterwards.
 
 use std::io;
@@ -65,7 +66,8 @@ pub(super) async fn watch(worker: &Worker, joined: &Joined) {
     let mut start = StartWatch::new(&joined.carriers, joined.played_unix_nanos);
     let mut cutter = FrameCutter::new(&joined.flow.rest);
     let channels = channels(&joined.flow.client);
-    let mut taken = take_cuts(&mut cutter, &channels, &mut start, 0, worker);
+    let at = unix_nanos(SystemTime::now());
+    let mut taken = take_cuts(&mut cutter, &channels, &mut start, at, worker);
     while taken.is_ok() && !start.has_begun && !worker.ending.is_cancelled() {
         sleep(LOOK_INTERVAL).await;
         taken = match joined.ports.is_empty() {
