@@ -16,7 +16,7 @@ const FILE_LINES_MAX: usize = 900;
 const LONG_FUNCTIONS: [(&str, &str, &str); 0] = [];
 
 /// Files that may put a thread to sleep, each with its reason.
-const SLEEPERS: [(&str, &str); 11] = [
+const SLEEPERS: [(&str, &str); 13] = [
     (
         "tests/src/wait.rs",
         "asks again until a condition holds that nobody announces, and sends frames when they are due",
@@ -40,6 +40,14 @@ const SLEEPERS: [(&str, &str); 11] = [
     (
         "engine/bench/src/run.rs",
         "looks so often whether a run is to be broken off",
+    ),
+    (
+        "engine/bench/src/soak/stage.rs",
+        "looks so often how far those who misbehave have come",
+    ),
+    (
+        "engine/bench/src/soak/companions.rs",
+        "says a word on each connection now and then",
     ),
     (
         "benches/src/beside.rs",

@@ -15,9 +15,11 @@ fn turns_with_the_bare_relay_give_ratios() {
     assert!(comparison.number(ratio) > 0.0);
     assert!(comparison.number("/ratios/latency_p99/of_medians") > 0.0);
     for side in ["ours", "theirs"] {
-        let turns = comparison.list(&format!("/{side}/turns"));
-        assert_eq!(turns.len(), 1);
-        assert_eq!(turns[0]["run"]["readers"]["sampled"]["lost"], 0);
+        // One that was not valid on a busy machine is there, too.
+        let turns = comparison.list(&format!("/{side}/turns")).iter();
+        let counted: Vec<_> = turns.filter(|turn| turn["is_counted"] == true).collect();
+        assert_eq!(counted.len(), 1);
+        assert_eq!(counted[0]["run"]["readers"]["sampled"]["lost"], 0);
     }
 }
 
