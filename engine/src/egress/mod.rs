@@ -3,6 +3,8 @@
 
 mod begin;
 mod cargo;
+#[cfg(test)]
+mod model;
 mod own_headers;
 mod reports;
 mod taken;

@@ -3,6 +3,8 @@
 //!
 //! Invariant: nothing of a payload is copied; the headers of one batch lie in one piece of memory.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use shardcast_platform::{GATHER_SLICES_MAX, Gather, Slice};
 use smallvec::SmallVec;
@@ -115,8 +117,17 @@ impl OwnNumbers {
             return;
         }
         for (index, track) in self.tracks.iter_mut().enumerate() {
-            let first = log.media_from(from, index);
-            if let Some(number) = first.and_then(|(batch, packet)| number_of(batch, packet)) {
+            let number = |(batch, packet): (&Arc<Batch>, &Packet)| number_of(batch, packet);
+            let first = log.media_from(from, index).and_then(number);
+            // Of a track that comes seldom there may be nothing after that place yet.
+            let after_last = || {
+                Some(
+                    log.media_before(from, index)
+                        .and_then(number)?
+                        .wrapping_add(1),
+                )
+            };
+            if let Some(number) = first.or_else(after_last) {
                 track.leave_out(number);
             }
         }
@@ -243,7 +254,6 @@ fn headers_of(batch: &Batch, given: &[Given<'_>]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::*;

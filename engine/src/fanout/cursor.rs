@@ -56,6 +56,18 @@ enum Place {
     },
 }
 
+impl Place {
+    fn position_or_head(self, log: &Log) -> Position {
+        match self {
+            Self::At(position) => position,
+            Self::WaitsForStart { .. } | Self::WaitsForAccessUnit { .. } => Position {
+                entry: log.head(),
+                packet: 0,
+            },
+        }
+    }
+}
+
 /// Why a reader takes less than all, and whether that has been counted: it has once there is something to leave out.
 #[derive(Clone, Copy, Debug)]
 struct TakesLess {
@@ -67,9 +79,13 @@ struct TakesLess {
 #[derive(Clone, Debug)]
 pub struct Cursor {
     place: Place,
+    /// Bytes of the log's life before the place, or up to which those that were not given have been counted.
+    bytes: u64,
     limits: Limits,
     /// Part of an access unit is taken: no jump before its end.
     mid_access_unit: bool,
+    /// Why the reader waits for a begin, if it was moved there: what passes by is not given to it.
+    moved: Option<DropReason>,
     /// Why the reader is given less than all, until it has caught up.
     takes_less: Option<TakesLess>,
     /// A reader that has begun behind has this until it has caught up.
@@ -91,7 +107,9 @@ impl Cursor {
         Self {
             place,
             limits: Limits::new(policy),
+            bytes: log.bytes_before(place.position_or_head(log)),
             mid_access_unit: false,
+            moved: None,
             takes_less: None,
             relief: relief_at(log, place, now),
             dropped: None,
@@ -125,8 +143,11 @@ impl Cursor {
     /// How far the reader has come; nowhere while it waits for its begin.
     #[must_use]
     pub fn place(&self, log: &Log) -> LogPlace {
-        self.position()
-            .map_or(LogPlace::NOWHERE, |position| log.place(position))
+        let at = |position: Position| LogPlace {
+            bytes: self.bytes,
+            read_us: log.read_us(position),
+        };
+        self.position().map_or(LogPlace::NOWHERE, at)
     }
 
     /// When the entry was read, if the reader was there already: what a reader is given of earlier times says nothing of
@@ -166,7 +187,13 @@ impl Cursor {
         };
         if let (Some(resume_at), false) = (entry.resume_at, position.packet > 0) {
             position.packet = resume_at;
-            self.note_drop(DropReason::RingFull, 0, 0);
+            self.bytes = log.bytes_before(position);
+            let begin = Position {
+                packet: 0,
+                ..position
+            };
+            let passed = self.bytes - log.bytes_before(begin);
+            self.note_drop(DropReason::RingFull, passed, 0);
         }
         match self.takes_less {
             None => Next::Take(entry, position.packet),
@@ -182,6 +209,7 @@ impl Cursor {
         match taken_to {
             Some(packet) => {
                 position.packet = packet;
+                self.bytes = entry.bytes_before(packet);
                 self.mid_access_unit = true;
             }
             None => {
@@ -189,6 +217,7 @@ impl Cursor {
                     entry: position.entry + 1,
                     packet: 0,
                 };
+                self.bytes = entry.end;
                 self.mid_access_unit = entry.open_after;
             }
         }
@@ -217,7 +246,10 @@ impl Cursor {
             self.note_caught_up();
             return None;
         }
-        let queued = queued_at(log, position, kernel_bytes, now);
+        let queued = Queued {
+            bytes: log.head_bytes() - self.bytes + kernel_bytes,
+            age: age_at(log, position, kernel_bytes, now),
+        };
         let is_gone = position.entry < log.tail();
         let reason = self.limits.passed_by(queued);
         if reason.is_none() && !is_gone {
@@ -254,11 +286,15 @@ impl Cursor {
             return Some(Next::TooSlow(reason));
         }
         let skips = limits.slow_reader == SlowReader::SkipNonReference;
-        if skips && !is_gone && behind.passes(log, limits.doubled(), now).is_none() {
+        let may_stay = !is_gone && behind.passes(log, limits.doubled(), now).is_none();
+        if skips && may_stay {
             self.takes_less.get_or_insert(TakesLess {
                 reason,
                 is_told: false,
             });
+            return None;
+        }
+        if may_stay && log.is_within_other_unit(position) {
             return None;
         }
         let is_moved = self.jump(log, position, reason, now);
@@ -274,7 +310,6 @@ impl Cursor {
     /// stream there is none to come, and what is left is within the log's bounds: the reader goes on, and false comes
     /// back.
     fn jump(&mut self, log: &Log, from: Position, reason: DropReason, now: Instant) -> bool {
-        let lag = log.bytes_behind(from);
         let is_near = |start: &Position| {
             let behind = Behind {
                 position: *start,
@@ -291,12 +326,15 @@ impl Cursor {
                 packet: 0,
             },
         };
-        let units = log.units_between(from, to);
-        self.note_drop(reason, lag - log.bytes_behind(to), units);
-        self.place = match to.entry >= log.head() {
-            true => waits_for_start(log, now),
-            false => Place::At(to),
-        };
+        let (units, bytes) = (log.units_between(from, to), log.bytes_before(to));
+        self.note_drop(reason, bytes - self.bytes, units);
+        self.bytes = bytes;
+        if to.entry < log.head() {
+            self.place = Place::At(to);
+        } else {
+            self.place = waits_for_start(log, now);
+            self.moved = Some(reason);
+        }
         self.mid_access_unit = false;
         self.note_caught_up();
         true
@@ -325,7 +363,7 @@ impl Cursor {
         } = self.place
         {
             if let Some(start) = log.start_after(starts_seen) {
-                self.place = Place::At(start);
+                self.resume_at(log, start);
             } else if now >= deadline && log.head() > from {
                 self.note_drop(DropReason::NoStartPoint, 0, 0);
                 self.place = Place::WaitsForAccessUnit { from: log.head() };
@@ -341,8 +379,24 @@ impl Cursor {
                     || log.begins_unit(Position { entry: *number, packet: 0 })
             };
             if let Some(entry) = (from.max(log.tail())..=log.head()).find(begins) {
-                self.place = Place::At(Position { entry, packet: 0 });
+                self.resume_at(log, Position { entry, packet: 0 });
             }
+        }
+    }
+
+    /// The begin that was waited for is here. What has passed by since the reader was moved is a drop, too.
+    fn resume_at(&mut self, log: &Log, position: Position) {
+        self.place = Place::At(position);
+        let bytes = log.bytes_before(position);
+        let passed = bytes - std::mem::replace(&mut self.bytes, bytes).min(bytes);
+        if let Some(reason) = self.moved.take().filter(|_| passed > 0) {
+            let (units, times) = (0, 0);
+            self.note(Drop {
+                reason,
+                bytes: passed,
+                units,
+                times,
+            });
         }
     }
 
@@ -375,39 +429,37 @@ impl Behind {
     /// The limit that is passed by what lies behind the access unit at this place. Nothing lies behind the newest.
     fn passes(self, log: &Log, limits: Limits, now: Instant) -> Option<DropReason> {
         let behind = log.after_unit(self.position)?;
-        let oldest = match self.kernel_bytes {
-            0 => queued_at(log, behind, 0, now),
-            held => queued_at(log, self.position, held, now),
+        let age = match self.kernel_bytes {
+            0 => age_at(log, behind, 0, now),
+            held => age_at(log, self.position, held, now),
         };
         limits.passed_by(Queued {
             bytes: log.bytes_behind(behind) + self.kernel_bytes,
-            age: oldest.age,
+            age,
         })
     }
 }
 
-/// What waits for a reader that stands here, and for whom the kernel holds so much.
-fn queued_at(log: &Log, position: Position, kernel_bytes: u64, now: Instant) -> Queued {
+/// The age of the oldest of what waits for a reader that stands here, and for whom the kernel holds so much.
+fn age_at(log: &Log, position: Position, kernel_bytes: u64, now: Instant) -> Duration {
     let oldest = match kernel_bytes {
         0 => log
             .entry(position.entry.max(log.tail()))
             .map(|entry| entry.read_at),
         held => log.read_before(position.entry, held),
     };
-    Queued {
-        bytes: log.bytes_from(position.entry) + kernel_bytes,
-        age: oldest.map_or(Duration::ZERO, |oldest| {
-            now.saturating_duration_since(oldest)
-        }),
-    }
+    oldest.map_or(Duration::ZERO, |oldest| {
+        now.saturating_duration_since(oldest)
+    })
 }
 
 /// What a reader that begins at a place behind the head is behind by intent.
 fn relief_at(log: &Log, place: Place, now: Instant) -> Option<Box<Relief>> {
     match place {
-        Place::At(position) if position.entry < log.head() => {
-            Some(Box::new(Relief(queued_at(log, position, 0, now))))
-        }
+        Place::At(position) if position.entry < log.head() => Some(Box::new(Relief(Queued {
+            bytes: log.bytes_behind(position),
+            age: age_at(log, position, 0, now),
+        }))),
         _ => None,
     }
 }

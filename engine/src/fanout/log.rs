@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::catch_up::JoinWindow;
 use super::datagrams::{DatagramBatch, DatagramNumbering};
 use super::local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX};
-use super::log_record::{LogPlace, LogRecord};
+use super::log_record::LogRecord;
 use crate::stream::{Batch, Packet, PacketFlags, StreamInfo};
 use crate::wall_clock::micros_at;
 
@@ -88,6 +88,17 @@ pub struct Entry {
     pub open_after: bool,
     /// Batches were lost before this one: who comes from before begins at this packet.
     pub resume_at: Option<u32>,
+}
+
+impl Entry {
+    /// Bytes of the log's life before one of its packets.
+    #[must_use]
+    pub fn bytes_before(&self, packet: u32) -> u64 {
+        let batch = self.batch.shared();
+        let packet = batch.packets.get(packet as usize);
+        let before = packet.map_or(batch.bytes(), |packet| packet.offset as usize);
+        self.end - batch.bytes() as u64 + before as u64
+    }
 }
 
 /// What became of a batch.
@@ -206,20 +217,13 @@ impl Log {
         &self.record
     }
 
-    /// Where somebody stands who has been given all before `position`.
+    /// When what lies before `position` was read, in the clock of [`LogPlace`](super::LogPlace).
     #[must_use]
-    pub fn place(&self, position: Position) -> LogPlace {
+    pub fn read_us(&self, position: Position) -> u64 {
         let before = position.entry.checked_sub(1);
         let given = before.and_then(|number| self.entry(number));
-        let begun = self.entry(position.entry);
-        let packets = begun.map(|entry| &entry.batch.shared().packets);
-        let next = packets.and_then(|packets| packets.get(position.packet as usize));
-        let read_at = given.or(begun).map(|entry| entry.read_at);
-        LogPlace {
-            bytes: self.head_bytes() - self.bytes_from(position.entry)
-                + next.map_or(0, |packet| u64::from(packet.offset)),
-            read_us: read_at.map_or(0, micros_at),
-        }
+        let entry = given.or_else(|| self.entry(position.entry));
+        entry.map_or(0, |entry| micros_at(entry.read_at))
     }
 
     /// The stream's tracks.
@@ -401,7 +405,9 @@ impl Log {
             .is_some_and(|packet| packet.flags.has(PacketFlags::AU_START))
     }
 
-    fn head_bytes(&self) -> u64 {
+    /// Bytes of the log's life.
+    #[must_use]
+    pub fn head_bytes(&self) -> u64 {
         self.entries
             .back()
             .map_or(self.evicted_bytes, |entry| entry.end)
@@ -661,12 +667,12 @@ pub(super) mod tests {
             (record.held_bytes(), record.held_time().as_millis()),
             (100, 400)
         );
-        let place = log.place(Position {
+        let place = Position {
             entry: oldest + 2,
             packet: 0,
-        });
-        assert_eq!(place.bytes, 140);
-        assert_eq!(record.head().read_us - place.read_us, 300_000);
+        };
+        assert_eq!(log.bytes_before(place), 140);
+        assert_eq!(record.head().read_us - log.read_us(place), 300_000);
         drop(log);
         assert_eq!(
             (record.held_bytes(), record.held_time()),

@@ -76,12 +76,35 @@ impl Log {
     /// The first packet of a track's media at or after `position`, with its batch.
     #[must_use]
     pub fn media_from(&self, position: Position, track: usize) -> Option<(&Arc<Batch>, &Packet)> {
-        let is_its = |packet: &Packet| {
-            usize::from(packet.track) == track && !packet.flags.has(PacketFlags::RTCP)
-        };
         let mut packets = self.packets_from(position);
-        let (at, packet) = packets.find(|(_, packet)| is_its(packet))?;
+        let (at, packet) = packets.find(|(_, packet)| is_media_of(packet, track))?;
         Some((self.entry(at.entry)?.batch.shared(), packet))
+    }
+
+    /// The last packet of a track's media before `position`, with its batch.
+    #[must_use]
+    pub fn media_before(&self, position: Position, track: usize) -> Option<(&Arc<Batch>, &Packet)> {
+        let numbers = (self.tail()..self.head().min(position.entry + 1)).rev();
+        let entries = numbers.filter_map(|number| Some((number, self.entry(number)?)));
+        let mut batches = entries.map(|(number, entry)| (number, entry.batch.shared()));
+        batches.find_map(|(number, batch)| {
+            let before = match number == position.entry {
+                true => batch.packets.get(..position.packet as usize),
+                false => Some(&*batch.packets),
+            };
+            let mut packets = before.unwrap_or_default().iter().rev();
+            let packet = packets.find(|packet| is_media_of(packet, track))?;
+            Some((batch, packet))
+        })
+    }
+
+    /// Whether an access unit of another track than the leading one goes on at `position`.
+    #[must_use]
+    pub fn is_within_other_unit(&self, position: Position) -> bool {
+        let leading = self.info().leading();
+        let others = (0..self.info().tracks().len()).filter(|track| *track != leading);
+        let mut next = others.filter_map(|track| self.media_from(position, track));
+        next.any(|(_, packet)| !packet.flags.has(PacketFlags::AU_START))
     }
 
     /// Access units that begin at or after `from` and before `to`.
@@ -92,6 +115,12 @@ impl Log {
             self.is_leading(packet) && packet.flags.has(PacketFlags::AU_START)
         });
         begins.count() as u64
+    }
+
+    /// Bytes of the log's life before a packet.
+    #[must_use]
+    pub fn bytes_before(&self, position: Position) -> u64 {
+        self.head_bytes() - self.bytes_behind(position)
     }
 
     /// Bytes from a packet to the head.
@@ -119,4 +148,8 @@ impl Log {
         }
         self.entry(low).map(|entry: &Entry| entry.read_at)
     }
+}
+
+fn is_media_of(packet: &Packet, track: usize) -> bool {
+    usize::from(packet.track) == track && !packet.flags.has(PacketFlags::RTCP)
 }

@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(taken(&mut cursor, &log, now), [1]);
         append(&mut log, 30..33, |sequence| sequence == 31);
         assert_eq!(taken(&mut cursor, &log, now), [31, 32]);
-        assert_eq!(cursor.poll_drop().map(|drop| drop.bytes), Some(28 * 20));
+        assert_eq!(cursor.poll_drop().map(|drop| drop.bytes), Some(29 * 20));
     }
 
     #[test]
