@@ -230,11 +230,22 @@ const CHOICES: &[(&str, Choice)] = &[
     ("no", Choice::No),
 ];
 
-/// Key `sessionsPerAddress`; the other limits are not built yet.
+/// How much the server takes upon itself: keys `sessionsPerAddress`, `connectionsPerAddress`, `readers`, `egress`,
+/// `memory` and `cpu`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// Sessions of one address that neither play nor record.
     pub sessions_per_address: usize,
+    /// Connections of one address, whatever they do; 0 is no limit.
+    pub connections_per_address: usize,
+    /// Playing readers in all; 0 is no limit.
+    pub readers: usize,
+    /// Bits per second, the sum of what readers are sent; 0 is no limit.
+    pub egress_bit_rate: u64,
+    /// Bytes of logs, queues and sessions together; `None` is a share of what the machine or its control group has.
+    pub memory_bytes: Option<NonZeroUsize>,
+    /// The busy share of a shard, in percent, from which on it takes no new reader; 100 is no limit.
+    pub cpu_percent: usize,
 }
 
 /// The key that lets the API name sources on this machine; the API must not turn it itself.
@@ -484,6 +495,11 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             sessions_per_address: 4096,
+            connections_per_address: 0,
+            readers: 0,
+            egress_bit_rate: 0,
+            memory_bytes: None,
+            cpu_percent: 95,
         }
     }
 }
@@ -491,5 +507,12 @@ impl Default for LimitsConfig {
 impl LimitsConfig {
     fn apply(&mut self, settings: &Settings) {
         settings.count("sessionsPerAddress", &mut self.sessions_per_address);
+        settings.count("connectionsPerAddress", &mut self.connections_per_address);
+        settings.count("readers", &mut self.readers);
+        settings.bit_rate("egress", &mut self.egress_bit_rate);
+        if let Some(memory_bytes) = settings.automatic_count("memory") {
+            self.memory_bytes = memory_bytes;
+        }
+        settings.count("cpu", &mut self.cpu_percent);
     }
 }

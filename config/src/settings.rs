@@ -50,6 +50,13 @@ impl Settings {
         }
     }
 
+    /// Bits per second.
+    pub(crate) fn bit_rate(&self, key: &str, target: &mut u64) {
+        if let Some(Value::Count(value)) = self.value(key) {
+            *target = value.unsigned_abs();
+        }
+    }
+
     /// A port.
     pub(crate) fn port(&self, key: &str, target: &mut u16) {
         if let Some(value) = self.whole(key).and_then(|value| u16::try_from(value).ok()) {

@@ -50,7 +50,7 @@ mod windows;
 ///
 /// Each system's module has the same functions: `prepare_listener`, `affinity`, `cpu_quota`,
 /// `pin_current_thread`, `run_on`, `lower_current_thread`, `precise_timers`, `thread_cpu_time`,
-/// `thread_busy_time`, `open_descriptors`, `usage_of`, `watch_signals`, `raise_descriptor_limit`;
+/// `thread_busy_time`, `memory_bytes`, `resident_bytes`, `open_descriptors`, `usage_of`, `watch_signals`, `raise_descriptor_limit`;
 /// for datagrams `prepare_datagrams`, `send_datagrams`, `receive_datagrams`, `is_refusal_of_runs`,
 /// `interface_of` and `SEGMENTS_MAX`; for streams by calls that do not wait `discard_now`, `receive_now`, `take_now`,
 /// `send_now`, `send_slices_now` and `stamp_arrivals`; `unacknowledged_bytes`; beside Linux also `set_not_sent_lowat(&socket2::Socket, u32)`.
@@ -79,4 +79,7 @@ pub use process::{Signal, are_descriptors_scarce, raise_descriptor_limit, watch_
 pub use profile::{CodePlace, CpuSampler, CpuSamples, SamplerError, code_places};
 pub use task::{block_on, spawn, yield_now};
 pub use time::{now, sleep, sleep_until};
-pub use usage::{ProcessUsage, open_descriptors, thread_busy_time, thread_cpu_time, usage_of};
+pub use usage::{
+    ProcessUsage, memory_bytes, open_descriptors, resident_bytes, thread_busy_time,
+    thread_cpu_time, usage_of,
+};

@@ -29,6 +29,15 @@ pub fn usage_of(process: u32) -> io::Result<ProcessUsage> {
     os::usage_of(process)
 }
 
+/// Memory of this process that is in RAM. Cheaper than [`usage_of`], and without memory from the heap where the system
+/// allows that (Linux).
+///
+/// # Errors
+/// When the system does not say.
+pub fn resident_bytes() -> io::Result<u64> {
+    os::resident_bytes()
+}
+
 /// How much CPU time the calling thread has had since it began, user's and kernel's: in nanoseconds
 /// where the system counts them. On Windows it advances by ticks of about 15 ms.
 ///
@@ -45,6 +54,14 @@ pub fn thread_cpu_time() -> io::Result<Duration> {
 /// When the system does not keep the figure.
 pub fn thread_busy_time() -> io::Result<Duration> {
     os::thread_busy_time()
+}
+
+/// The memory that this process can have: the machine's, or what its control group grants (Linux) if that is less.
+///
+/// # Errors
+/// When the system does not say.
+pub fn memory_bytes() -> io::Result<u64> {
+    os::memory_bytes()
 }
 
 /// How many descriptors this process has open; handles, on Windows.
@@ -126,6 +143,17 @@ mod tests {
         // Other tests open and close theirs meanwhile.
         assert!(open_descriptors().unwrap() >= before + 32);
         drop(files);
+    }
+
+    #[test]
+    fn a_process_has_less_memory_in_use_than_it_can_have() {
+        let resident_bytes = resident_bytes().unwrap();
+        assert!(memory_bytes().unwrap() > resident_bytes);
+        let told = usage_of(process::id()).unwrap().resident_bytes;
+        assert!(
+            resident_bytes > told / 4 && resident_bytes / 4 < told,
+            "{resident_bytes} {told}"
+        );
     }
 
     #[test]

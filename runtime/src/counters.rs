@@ -31,6 +31,11 @@ impl Counter {
             .store(self.value().saturating_sub(amount), Ordering::Relaxed);
     }
 
+    /// A number that may fall, too.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// Keeps the greatest value that was ever seen.
     pub(crate) fn raise(&self, value: u64) {
         if value > self.value() {
@@ -113,6 +118,8 @@ counters! {
     session_panics,
     /// Microseconds in which the shard's thread ran, or waited for a CPU; counted once a second.
     busy_us,
+    /// The share of that in the last two seconds, in thousandths.
+    busy_permille,
 }
 
 /// Everything that the rest of the process can see of a shard. Three blocks with different writers

@@ -78,11 +78,15 @@ impl RuntimeHandle {
     /// A copy of every shard's counters, in order of the shards.
     #[must_use]
     pub fn counters(&self) -> Vec<ShardSnapshot> {
+        self.each_counters().collect()
+    }
+
+    /// The same, one after the other.
+    pub fn each_counters(&self) -> impl Iterator<Item = ShardSnapshot> + '_ {
         let now = platform::now().saturating_duration_since(self.shared.epoch);
         ShardId::all(self.shared.plan.shards)
             .zip(&self.shared.records)
-            .map(|(shard, record)| record.snapshot(shard, now))
-            .collect()
+            .map(move |(shard, record)| record.snapshot(shard, now))
     }
 }
 

@@ -101,12 +101,13 @@ fn spawn_bell_ringer<M: Messages>(context: &ShardContext<M>, bells: Rc<Bells>) {
 async fn beating<F: Future>(scope: &Scope, period: Duration, life: F) -> F::Output {
     let mut life = pin!(life);
     let mut next_count = platform::now();
+    let mut meter = BusyMeter::default();
     loop {
         scope.tick();
         let now = platform::now();
         if now >= next_count {
             next_count = now + BUSY_INTERVAL;
-            count_busy_time(scope);
+            count_busy_time(scope, &mut meter, now);
         }
         if let Either::First(end) = race(life.as_mut(), platform::sleep(period)).await {
             return end;
@@ -115,10 +116,33 @@ async fn beating<F: Future>(scope: &Scope, period: Duration, life: F) -> F::Outp
 }
 
 /// Where the system does not say, nothing is counted.
-fn count_busy_time(scope: &Scope) {
+fn count_busy_time(scope: &Scope, meter: &mut BusyMeter, now: Instant) {
     if let Ok(busy) = platform::thread_busy_time() {
         let busy_us = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
         scope.counters().busy_us.raise(busy_us);
+        scope.counters().busy_permille.set(meter.note(now, busy));
+    }
+}
+
+/// The busy share of the last two seconds: of one, a burst would look like a load that stays.
+#[derive(Default)]
+struct BusyMeter {
+    /// When busy time was read before the last time, and the last time.
+    readings: [Option<(Instant, Duration)>; 2],
+}
+
+impl BusyMeter {
+    /// Takes a reading; the share since the one before the last, in thousandths.
+    fn note(&mut self, now: Instant, busy: Duration) -> u64 {
+        let [before, last] = self.readings;
+        self.readings = [last, Some((now, busy))];
+        let Some((since, busy_then)) = before.or(last) else {
+            return 0;
+        };
+        let passed_us = now.saturating_duration_since(since).as_micros();
+        let busy_us = busy.saturating_sub(busy_then).as_micros();
+        let permille = (busy_us * 1000).checked_div(passed_us).unwrap_or(0);
+        u64::try_from(permille).unwrap_or(1000).min(1000)
     }
 }
 
@@ -248,5 +272,25 @@ async fn within<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     match race(future, platform::sleep_until(deadline)).await {
         Either::First(output) => Some(output),
         Either::Second(()) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busy_share_is_that_of_two_seconds() {
+        let begin = Instant::now();
+        let mut meter = BusyMeter::default();
+        let mut note = |second, busy_ms| {
+            let now = begin + Duration::from_secs(second);
+            meter.note(now, Duration::from_millis(busy_ms))
+        };
+        assert_eq!(note(0, 5), 0);
+        assert_eq!(note(1, 505), 500);
+        assert_eq!(note(2, 505), 250);
+        assert_eq!(note(3, 1505), 500);
+        assert_eq!(note(4, 2505), 1000);
     }
 }

@@ -71,6 +71,9 @@ const UDP_PAYLOAD_BYTES_MIN: i64 = 128;
 /// More sockets than one machine serves.
 const READERS_MAX: i64 = 1 << 24;
 
+/// The server itself takes some of it; less would refuse everybody.
+const MEMORY_BYTES_MIN: i64 = 32 << 20;
+
 /// Socket options are signed 32-bit numbers, and Linux doubles `SO_SNDBUF`.
 const SOCKET_BYTES_MAX: i64 = 1 << 29;
 
@@ -391,11 +394,16 @@ pub(crate) const GLOBAL: &[Key] = &[
         "4096",
         Built,
     ),
-    key("connectionsPerAddress", WHOLE, "0", NotBuilt),
-    key("readers", WHOLE, "0", NotBuilt),
-    key("egress", Kind::BitRate, "0", NotBuilt),
-    key("memory", Kind::Automatic(&SIZE), "auto", NotBuilt),
-    key("cpu", Kind::Count(1, 100), "95", NotBuilt),
+    key("connectionsPerAddress", WHOLE, "0", Built),
+    key("readers", WHOLE, "0", Built),
+    key("egress", Kind::BitRate, "0", Built),
+    key(
+        "memory",
+        Kind::Automatic(&Kind::Size(MEMORY_BYTES_MIN, i64::MAX)),
+        "auto",
+        Built,
+    ),
+    key("cpu", Kind::Count(1, 100), "95", Built),
     key(
         "metricsPerSession",
         Kind::Choice(&["auto", "yes", "no"]),

@@ -4,7 +4,7 @@ use super::{Key, Status, Table};
 
 /// Keys of the top level that the engine looks up whenever it needs them, or can change while it
 /// runs. Whatever else is built there opens sockets, files and threads at the start.
-const LIVE: [&str; 28] = [
+const LIVE: [&str; 33] = [
     "logLevel",
     "logStructured",
     "readTimeout",
@@ -31,6 +31,11 @@ const LIVE: [&str; 28] = [
     "notSentLowat",
     "sendBuffer",
     "sessionsPerAddress",
+    "connectionsPerAddress",
+    "readers",
+    "egress",
+    "memory",
+    "cpu",
     "metricsPerSession",
     "apiLocalSources",
 ];

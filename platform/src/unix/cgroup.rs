@@ -1,4 +1,4 @@
-//! The CPU quota of Linux's control groups, versions 1 and 2.
+//! The CPU quota and the memory that Linux's control groups grant, versions 1 and 2.
 //!
 //! The process's groups come from `/proc/self/cgroup`, their limits from the files below
 //! `/sys/fs/cgroup`. A limit binds everything below it, so the smallest on the way to the root
@@ -13,8 +13,21 @@ use std::path::{Path, PathBuf};
 /// Where control groups are mounted, on every distribution and in every container engine.
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// The version 1 controller's usual folders; one is a link to the other where both exist.
-const V1_FOLDERS: [&str; 2] = ["cpu,cpuacct", "cpu"];
+/// A controller of version 1, with its usual folders; one is a link to the other where both exist.
+struct Controller {
+    name: &'static str,
+    v1_folders: &'static [&'static str],
+}
+
+const CPU: Controller = Controller {
+    name: "cpu",
+    v1_folders: &["cpu,cpuacct", "cpu"],
+};
+
+const MEMORY: Controller = Controller {
+    name: "memory",
+    v1_folders: &["memory"],
+};
 
 /// CPUs' worth of time that the control groups grant, if they limit it.
 pub(crate) fn cpu_quota() -> Option<f64> {
@@ -22,21 +35,48 @@ pub(crate) fn cpu_quota() -> Option<f64> {
     smallest_quota(&groups, Path::new(ROOT))
 }
 
+/// Bytes of memory that the control groups grant, if they limit it.
+pub(crate) fn memory_limit() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    smallest_memory(&groups, Path::new(ROOT))
+}
+
 fn smallest_quota(groups: &str, root: &Path) -> Option<f64> {
-    let mut smallest: Option<f64> = None;
-    for (version, path) in groups.lines().filter_map(parse_group) {
-        for folder in folders(version, path, root) {
-            let quota = match version {
-                Version::V2 => read_v2(&folder),
-                Version::V1 => read_v1(&folder),
-            };
-            smallest = match (smallest, quota) {
-                (Some(smallest), Some(quota)) => Some(smallest.min(quota)),
-                (known, read) => known.or(read),
-            };
-        }
-    }
-    smallest
+    let limits = limits(&CPU, groups, root, |version, folder| match version {
+        Version::V2 => read_v2(folder),
+        Version::V1 => read_v1(folder),
+    });
+    limits.into_iter().reduce(f64::min)
+}
+
+fn smallest_memory(groups: &str, root: &Path) -> Option<u64> {
+    let limits = limits(&MEMORY, groups, root, |version, folder| {
+        let file = match version {
+            Version::V2 => "memory.max",
+            Version::V1 => "memory.limit_in_bytes",
+        };
+        let text = fs::read_to_string(folder.join(file)).ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    limits.into_iter().min()
+}
+
+/// Whatever the groups on the way to the root say.
+fn limits<T>(
+    controller: &Controller,
+    groups: &str,
+    root: &Path,
+    read: impl Fn(Version, &Path) -> Option<T>,
+) -> Vec<T> {
+    let groups = groups.lines();
+    let groups = groups.filter_map(|line| parse_group(controller, line));
+    let read_of = |(version, path)| {
+        let folders = folders(controller, version, path, root).into_iter();
+        folders
+            .filter_map(|folder| read(version, &folder))
+            .collect::<Vec<_>>()
+    };
+    groups.flat_map(read_of).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +86,8 @@ enum Version {
 }
 
 /// A line of `/proc/self/cgroup`: `0::/path` for version 2, `4:cpu,cpuacct:/path` for version 1's
-/// CPU controller; the other controllers give `None`.
-fn parse_group(line: &str) -> Option<(Version, &str)> {
+/// CPU controller; other controllers than the one asked for give `None`.
+fn parse_group<'a>(controller: &Controller, line: &'a str) -> Option<(Version, &'a str)> {
     let mut parts = line.splitn(3, ':');
     let (hierarchy, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
     if hierarchy == "0" && controllers.is_empty() {
@@ -55,16 +95,19 @@ fn parse_group(line: &str) -> Option<(Version, &str)> {
     }
     controllers
         .split(',')
-        .any(|name| name == "cpu")
+        .any(|name| name == controller.name)
         .then_some((Version::V1, path))
 }
 
 /// The group's folder and those above it, to the mount's root.
-fn folders(version: Version, path: &str, root: &Path) -> Vec<PathBuf> {
+fn folders(controller: &Controller, version: Version, path: &str, root: &Path) -> Vec<PathBuf> {
     let mounts = match version {
         // Beside version 1 the unified hierarchy is mounted one level deeper.
         Version::V2 => vec![root.to_owned(), root.join("unified")],
-        Version::V1 => V1_FOLDERS.iter().map(|folder| root.join(folder)).collect(),
+        Version::V1 => {
+            let folders = controller.v1_folders.iter();
+            folders.map(|folder| root.join(folder)).collect()
+        }
     };
     let path = Path::new(path.trim_start_matches('/'));
     let up = |mount: PathBuf| {
@@ -123,14 +166,14 @@ mod tests {
 
     #[test]
     fn only_groups_of_the_cpu_controller_count() {
-        assert_eq!(parse_group("0::/a/b"), Some((Version::V2, "/a/b")));
+        assert_eq!(parse_group(&CPU, "0::/a/b"), Some((Version::V2, "/a/b")));
         assert_eq!(
-            parse_group("4:cpu,cpuacct:/docker/x"),
+            parse_group(&CPU, "4:cpu,cpuacct:/docker/x"),
             Some((Version::V1, "/docker/x"))
         );
-        assert_eq!(parse_group("4:cpuset:/x"), None);
-        assert_eq!(parse_group("1:name=systemd:/x"), None);
-        assert_eq!(parse_group("garbage"), None);
+        assert_eq!(parse_group(&CPU, "4:cpuset:/x"), None);
+        assert_eq!(parse_group(&CPU, "1:name=systemd:/x"), None);
+        assert_eq!(parse_group(&CPU, "garbage"), None);
     }
 
     fn write(root: &Path, file: &str, text: &str) {
@@ -156,5 +199,17 @@ mod tests {
         write(root.path(), "cpu/cpu.cfs_period_us", "100000");
         let groups = "11:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n0::/docker/x\n";
         assert_eq!(smallest_quota(groups, root.path()), Some(0.3));
+    }
+
+    #[test]
+    fn the_smallest_memory_of_either_version_counts() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        write(root.path(), "a/memory.max", "200000000\n");
+        write(root.path(), "a/b/memory.max", "max\n");
+        assert_eq!(smallest_memory("0::/a/b\n", root.path()), Some(200_000_000));
+        write(root.path(), "memory/memory.limit_in_bytes", "100000000\n");
+        let groups = "11:memory:/docker/x\n0::/a/b\n";
+        assert_eq!(smallest_memory(groups, root.path()), Some(100_000_000));
+        assert_eq!(smallest_memory("0::/\n", root.path()), None);
     }
 }

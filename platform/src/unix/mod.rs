@@ -29,7 +29,9 @@ pub(crate) use signal::watch_signals;
 pub(crate) use stream::{
     discard_now, receive_now, send_now, send_slices_now, stamp_arrivals, take_now,
 };
-pub(crate) use usage::{open_descriptors, thread_busy_time, thread_cpu_time, usage_of};
+pub(crate) use usage::{
+    memory_bytes, open_descriptors, resident_bytes, thread_busy_time, thread_cpu_time, usage_of,
+};
 
 /// Lets a restart bind while connections of the last run linger in TIME_WAIT. Here it does not let
 /// a second listener in.

@@ -1,6 +1,8 @@
 //! What threads and processes cost, as Linux and macOS count it.
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::Read;
 use std::time::Duration;
 
 use crate::usage::ProcessUsage;
@@ -10,10 +12,23 @@ pub(crate) fn thread_cpu_time() -> io::Result<Duration> {
     cpu_time_by(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
+/// More than a line of figures below `/proc` has.
+#[cfg(target_os = "linux")]
+const LINE_BYTES_MAX: usize = 256;
+
+/// What a file of one line says, without memory from the heap: it is read once or twice a second for as long as we run.
+#[cfg(target_os = "linux")]
+fn line_of<'a>(file: &str, text: &'a mut [u8; LINE_BYTES_MAX]) -> io::Result<&'a str> {
+    let length = std::fs::File::open(file)?.read(text)?;
+    let line = text.get(..length).unwrap_or_default();
+    str::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
 /// Of the calling thread. A kernel without statistics of its scheduler counts nothing there.
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_busy_time() -> io::Result<Duration> {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let mut text = [0; LINE_BYTES_MAX];
+    let statistics = line_of("/proc/thread-self/schedstat", &mut text).unwrap_or_default();
     let mut nanos = statistics.split_ascii_whitespace().map(str::parse);
     let (Some(Ok(ran)), Some(Ok(waited))) = (nanos.next(), nanos.next()) else {
         return thread_cpu_time();
@@ -33,6 +48,55 @@ pub(crate) fn thread_busy_time() -> io::Result<Duration> {
 pub(crate) fn open_descriptors() -> io::Result<u64> {
     let open = std::fs::read_dir("/dev/fd")?.count();
     Ok(u64::try_from(open).unwrap_or(u64::MAX).saturating_sub(1))
+}
+
+/// In pages, the second figure of the file.
+#[cfg(target_os = "linux")]
+pub(crate) fn resident_bytes() -> io::Result<u64> {
+    let mut text = [0; LINE_BYTES_MAX];
+    let mut figures = line_of("/proc/self/statm", &mut text)?.split_ascii_whitespace();
+    let pages = figures.nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let no_figure = || io::Error::new(io::ErrorKind::InvalidData, "it does not say its memory");
+    // SAFETY: it takes and gives numbers alone.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let page_bytes = u64::try_from(page_bytes).map_err(|_| no_figure())?;
+    Ok(pages.ok_or_else(no_figure)?.saturating_mul(page_bytes))
+}
+
+#[cfg(target_os = "macos")]
+pub(crate) fn resident_bytes() -> io::Result<u64> {
+    Ok(usage_of(std::process::id())?.resident_bytes)
+}
+
+/// What the machine has, or what the control group grants if that is less.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory_bytes() -> io::Result<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo")?;
+    let no_figure = || io::Error::new(io::ErrorKind::InvalidData, "it does not say its memory");
+    let kibibytes: u64 = figure(&machine, "MemTotal:").ok_or_else(no_figure)?;
+    let machine = kibibytes.saturating_mul(1024);
+    Ok(super::cgroup::memory_limit().map_or(machine, |limit| limit.min(machine)))
+}
+
+/// What the machine has.
+#[cfg(target_os = "macos")]
+pub(crate) fn memory_bytes() -> io::Result<u64> {
+    let mut bytes = 0_u64;
+    let mut size = size_of_val(&bytes);
+    // SAFETY: the name ends with a zero; number and size are ours and outlive the call, which writes no more than is said.
+    let result = unsafe {
+        libc::sysctlbyname(
+            c"hw.memsize".as_ptr(),
+            (&raw mut bytes).cast(),
+            &raw mut size,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    match result {
+        0 => Ok(bytes),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn cpu_time_by(clock: libc::clockid_t) -> io::Result<Duration> {

@@ -25,7 +25,9 @@ pub(crate) use socket::{prepare_listener, set_not_sent_lowat, unacknowledged_byt
 pub(crate) use stream::{
     discard_now, receive_now, send_now, send_slices_now, stamp_arrivals, take_now,
 };
-pub(crate) use usage::{open_descriptors, thread_busy_time, thread_cpu_time, usage_of};
+pub(crate) use usage::{
+    memory_bytes, open_descriptors, resident_bytes, thread_busy_time, thread_cpu_time, usage_of,
+};
 
 /// Handles that a process can have: Windows has no other limit, and none to raise.
 const HANDLES_MAX: u64 = 1 << 24;

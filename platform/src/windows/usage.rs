@@ -10,6 +10,7 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
+use windows_sys::Win32::System::SystemInformation::{GlobalMemoryStatusEx, MEMORYSTATUSEX};
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessHandleCount, GetProcessTimes, GetThreadTimes,
     OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, WaitForSingleObject,
@@ -60,6 +61,26 @@ pub(crate) fn open_descriptors() -> io::Result<u64> {
     // SAFETY: the place outlives the call; the pseudo handle needs no closing.
     check(unsafe { GetProcessHandleCount(GetCurrentProcess(), &raw mut handles) })?;
     Ok(handles.into())
+}
+
+/// Without the list of threads that [`usage_of`] goes through.
+pub(crate) fn resident_bytes() -> io::Result<u64> {
+    let mut memory = PROCESS_MEMORY_COUNTERS::default();
+    let size = size_of_val(&memory) as u32;
+    // SAFETY: the pseudo handle needs no closing, and the structure is as large as is said.
+    check(unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut memory, size) })?;
+    Ok(memory.WorkingSetSize as u64)
+}
+
+/// What the machine has.
+pub(crate) fn memory_bytes() -> io::Result<u64> {
+    let mut memory = MEMORYSTATUSEX {
+        dwLength: size_of::<MEMORYSTATUSEX>() as u32,
+        ..MEMORYSTATUSEX::default()
+    };
+    // SAFETY: the structure is ours, says how large it is, and outlives the call.
+    check(unsafe { GlobalMemoryStatusEx(&raw mut memory) })?;
+    Ok(memory.ullTotalPhys)
 }
 
 pub(crate) fn usage_of(process: u32) -> io::Result<crate::usage::ProcessUsage> {

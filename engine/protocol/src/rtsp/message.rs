@@ -70,6 +70,9 @@ impl fmt::Debug for Request {
 pub struct Response {
     /// What became of the request.
     pub status: StatusCode,
+    /// More about it, for people: it follows the usual phrase in the first line, in brackets. Of a response that was read
+    /// nothing is kept.
+    pub why: Option<Box<str>>,
     /// The number of the request it answers. Absent when the request had none that could be read.
     pub cseq: Option<u32>,
     /// All fields but `CSeq`, and for a response to be written, without `Content-Length`.
@@ -83,6 +86,7 @@ impl Response {
     pub fn new(status: StatusCode, cseq: Option<u32>) -> Self {
         Self {
             status,
+            why: None,
             cseq,
             headers: Headers::new(),
             body: Bytes::new(),
@@ -91,7 +95,11 @@ impl Response {
 
     /// Appends the wire form.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{VERSION} {}\r\n", self.status).as_bytes());
+        out.extend_from_slice(format!("{VERSION} {}", self.status).as_bytes());
+        if let Some(why) = &self.why {
+            out.extend_from_slice(format!(" ({why})").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
         write_rest(self.cseq, &self.headers, &self.body, out);
     }
 

@@ -373,6 +373,7 @@ fn finish(head: Head, body: Bytes, consumed: usize) -> Parsed {
         StartLine::Response { status, cseq } => Parsed::Response {
             response: Response {
                 status,
+                why: None,
                 cseq,
                 headers,
                 body,

@@ -179,6 +179,13 @@ impl ServerSession {
         self.refuse_with(status, Headers::new())
     }
 
+    /// Refuses the open question and tells people why, by a text of one line.
+    pub fn refuse_because(&mut self, status: StatusCode, why: &str) -> Response {
+        let mut response = self.refuse(status);
+        response.why = Some(why.into());
+        response
+    }
+
     /// Refuses the open question and says more about it, as `WWW-Authenticate` does.
     pub fn refuse_with(&mut self, status: StatusCode, headers: Headers) -> Response {
         let cseq = self.take_pending().map(|pending| pending.cseq);
