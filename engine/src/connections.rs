@@ -4,7 +4,7 @@
 //! Locked when a connection, a session or its media begins or ends and when somebody looks, never on the packet's way.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -36,6 +36,8 @@ pub struct ConnectionRecord {
     /// Bytes written while only requests pass, and of media that has ended.
     pub outbound_bytes: Count,
     shard: AtomicUsize,
+    /// It counts among its address's connections; one that is refused does not.
+    is_counted: bool,
     is_kicked: AtomicBool,
     session: Mutex<Option<Box<RtspSession>>>,
 }
@@ -67,8 +69,9 @@ pub struct SessionAbout {
 }
 
 impl ConnectionRecord {
-    fn new(id: SessionId, peer: SocketAddr, shard: ShardId) -> Self {
+    fn new(id: SessionId, peer: SocketAddr, shard: ShardId, is_counted: bool) -> Self {
         Self {
+            is_counted,
             id,
             peer,
             created: SystemTime::now(),
@@ -78,6 +81,12 @@ impl ConnectionRecord {
             is_kicked: AtomicBool::new(false),
             session: Mutex::default(),
         }
+    }
+
+    /// Whether its address has all of its connections without this one.
+    #[must_use]
+    pub fn is_surplus(&self) -> bool {
+        !self.is_counted
     }
 
     /// The shard that serves it, or did so when it left for another one.
@@ -208,7 +217,14 @@ impl RtspSession {
 
 /// The records of all connections. Bounded by the connections themselves.
 #[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<[Stripe; STRIPES as usize]>);
+pub struct Connections(Arc<Records>);
+
+#[derive(Debug, Default)]
+struct Records {
+    stripes: [Stripe; STRIPES as usize],
+    /// How many connections each address has. Bounded by the connections, too.
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
 
 type Stripe = Mutex<HashMap<SessionId, Arc<ConnectionRecord>>>;
 
@@ -220,15 +236,65 @@ pub struct ConnectionSeat {
 }
 
 impl Connections {
-    /// Seats a connection that begins on this shard.
+    /// Seats a connection that begins on this shard. It is marked as surplus when its address has `most` already; 0 is no
+    /// limit.
     #[must_use]
-    pub fn seat(&self, id: SessionId, peer: SocketAddr, shard: ShardId) -> ConnectionSeat {
-        let record = Arc::new(ConnectionRecord::new(id, peer, shard));
+    pub fn seat(
+        &self,
+        id: SessionId,
+        peer: SocketAddr,
+        shard: ShardId,
+        most: usize,
+    ) -> ConnectionSeat {
+        let is_counted = self.count(peer.ip(), most);
+        let record = Arc::new(ConnectionRecord::new(id, peer, shard, is_counted));
         self.lock(id).insert(id, record.clone());
         ConnectionSeat {
             connections: self.clone(),
             record,
         }
+    }
+
+    /// Whether there is room for one more of this address, which is taken then.
+    fn count(&self, address: IpAddr, most: usize) -> bool {
+        let mut addresses = self.addresses();
+        let count = addresses.entry(address).or_default();
+        let has_room = most == 0 || *count < most;
+        *count += usize::from(has_room);
+        has_room
+    }
+
+    fn forget(&self, address: IpAddr) {
+        let mut addresses = self.addresses();
+        if let Some(count) = addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.addresses().values().sum()
+    }
+
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.addresses().is_empty()
+    }
+
+    /// The connections of the address that has most.
+    #[must_use]
+    pub fn most_of_an_address(&self) -> usize {
+        self.addresses().values().copied().max().unwrap_or(0)
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        let addresses = &self.0.addresses;
+        addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection of this number, which is that of its session.
@@ -241,7 +307,7 @@ impl Connections {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<ConnectionRecord>> {
         let mut all = Vec::new();
-        for stripe in self.0.iter() {
+        for stripe in &self.0.stripes {
             let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
             all.extend(stripe.values().cloned());
         }
@@ -251,7 +317,7 @@ impl Connections {
 
     fn lock(&self, id: SessionId) -> MutexGuard<'_, HashMap<SessionId, Arc<ConnectionRecord>>> {
         let stripe = usize::try_from(id.number() % STRIPES).unwrap_or(0);
-        let stripe = &self.0[stripe];
+        let stripe = &self.0.stripes[stripe];
         stripe.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -268,6 +334,9 @@ impl Drop for ConnectionSeat {
     fn drop(&mut self) {
         let id = self.record.id;
         self.connections.lock(id).remove(&id);
+        if self.record.is_counted {
+            self.connections.forget(self.record.peer.ip());
+        }
     }
 }
 
@@ -280,7 +349,7 @@ mod tests {
 
     fn seat(connections: &Connections) -> ConnectionSeat {
         let shard = ShardId::from_index(0).unwrap();
-        connections.seat(SessionId::new(7), PEER.into(), shard)
+        connections.seat(SessionId::new(7), PEER.into(), shard, 0)
     }
 
     fn about() -> SessionAbout {
@@ -344,6 +413,25 @@ mod tests {
         let about = seat.session().unwrap().about;
         assert_eq!(about.query.len(), TEXT_BYTES_MAX);
         assert_eq!(about.user_agent.len(), TEXT_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_address_has_its_maximum_of_connections_and_others_have_theirs() {
+        let (connections, shard) = (Connections::default(), ShardId::from_index(0).unwrap());
+        let seat = |number, last| {
+            let peer = ([127, 0, 0, last], 1).into();
+            connections.seat(SessionId::new(number), peer, shard, 2)
+        };
+        let first = seat(1, 1);
+        let _second = seat(2, 1);
+        assert!(seat(3, 1).is_surplus() && !first.is_surplus());
+        assert!(!seat(4, 2).is_surplus());
+        assert_eq!(
+            (connections.len(), connections.most_of_an_address()),
+            (2, 2)
+        );
+        drop(first);
+        assert!(!seat(5, 1).is_surplus());
     }
 
     #[test]

@@ -324,6 +324,15 @@ impl LogRecords {
         });
     }
 
+    /// Looks at those that there are.
+    pub fn for_each(&self, mut look: impl FnMut(&PathName, &LogRecord)) {
+        for log in self.lock().iter() {
+            if let Some(record) = log.record.upgrade() {
+                look(&log.path, &record);
+            }
+        }
+    }
+
     /// Those that there are: path, shard and record.
     #[must_use]
     pub fn all(&self) -> Vec<(PathName, usize, Arc<LogRecord>)> {
@@ -340,26 +349,47 @@ impl LogRecords {
 /// The records of all sessions that publish or read now. Locked when one begins or ends and when somebody looks, never on
 /// the packet's way. Bounded by the sessions themselves.
 #[derive(Debug, Default)]
-pub struct SessionRecords(Mutex<HashMap<SessionId, Arc<SessionRecord>>>);
+pub struct SessionRecords(Mutex<Living>);
+
+#[derive(Debug, Default)]
+struct Living {
+    records: HashMap<SessionId, Arc<SessionRecord>>,
+    /// What readers were sent that have ended.
+    ended_outbound_bytes: u64,
+}
 
 impl SessionRecords {
     /// Adds a record.
     pub fn insert(&self, record: Arc<SessionRecord>) {
-        self.lock().insert(record.id, record);
+        self.lock().records.insert(record.id, record);
     }
 
     /// Takes a record out.
     pub fn remove(&self, id: SessionId) {
-        self.lock().remove(&id);
+        let mut living = self.lock();
+        let removed = living.records.remove(&id);
+        if let Some(reader) = removed.filter(|record| record.role == Role::Reader) {
+            living.ended_outbound_bytes += reader.outbound_bytes.value();
+        }
+    }
+
+    /// Bytes that readers were sent since the start.
+    #[must_use]
+    pub fn outbound_bytes(&self) -> u64 {
+        let living = self.lock();
+        let readers = living.records.values();
+        let readers = readers.filter(|record| record.role == Role::Reader);
+        let sent: u64 = readers.map(|record| record.outbound_bytes.value()).sum();
+        sent + living.ended_outbound_bytes
     }
 
     /// All records, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<SessionRecord>> {
-        self.lock().values().cloned().collect()
+        self.lock().records.values().cloned().collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Arc<SessionRecord>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Living> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

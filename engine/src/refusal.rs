@@ -68,7 +68,7 @@ refusal_reasons! {
     UnsupportedMediaType = "unsupported_media_type",
     /// A parameter that is not known (451).
     UnknownParameter = "unknown_parameter",
-    /// A path has all of its readers, or the server all of its paths (453).
+    /// The server has all of its paths (453).
     NotEnoughBandwidth = "not_enough_bandwidth",
     /// A session id that is none, or another connection's (454).
     SessionNotFound = "session_not_found",
@@ -88,6 +88,18 @@ refusal_reasons! {
     OtherStatus = "other_status",
     /// `sessionsPerAddress`: the address has too many sessions that do nothing (453).
     TooManySessions = "too_many_sessions",
+    /// `connectionsPerAddress`: the address has all of its connections (503).
+    TooManyOfAddress = "too_many_of_address",
+    /// `readers`: the server has all of its readers (453).
+    TooManyReaders = "too_many_readers",
+    /// `maxReaders`: the path has all of its readers (453).
+    TooManyPathReaders = "too_many_path_readers",
+    /// `egress`: what readers are sent would be more than the budget (453).
+    EgressTaken = "egress",
+    /// `memory`: too little is left of the budget (503).
+    MemoryTaken = "memory",
+    /// `cpu`: the shard is too busy, and the reader cannot go to another (503).
+    ShardsBusy = "cpu",
     /// Credentials were wrong; the connection was closed.
     AuthenticationFailed = "authentication_failed",
     /// So many attempts of the address have failed that the connection was closed at once.

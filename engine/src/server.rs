@@ -23,6 +23,7 @@ use crate::admit::Admission;
 use crate::control::{ConfigHook, ControlState, Site};
 use crate::doors::{SiteSeed, open_listeners};
 use crate::event::{Event, EventBus, EventReceiver};
+use crate::gauge::Gauge;
 use crate::path::PathId;
 use crate::session::{HttpService, ListenerSeed, Scratch, Service, Watch, listen};
 use crate::session_id::SessionId;
@@ -41,6 +42,8 @@ pub struct Server {
     control: Arc<ControlState>,
     /// At work until the server is gone.
     _certificates: Option<Watch>,
+    /// The same.
+    _gauge: Gauge,
     /// There until the server is gone.
     _socket_files: Vec<SocketFile>,
 }
@@ -244,11 +247,14 @@ impl Server {
         let (state, control, (certificates, socket_files)) =
             made.ok_or_else(|| ServerError::Start("no shard was planned".into()))?;
         control.set_runtime(running.handle());
+        let gauge = Gauge::start(state.clone(), running.handle())
+            .map_err(|error| ServerError::Start(format!("gauge: {error}")))?;
         Ok(Self {
             running,
             state,
             control,
             _certificates: certificates,
+            _gauge: gauge,
             _socket_files: socket_files,
         })
     }

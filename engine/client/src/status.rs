@@ -30,11 +30,13 @@ pub(crate) fn run(options: &StatusOptions, out: &mut dyn Write) -> Result<(), Cl
     };
     let paths = api.list("/v3/paths/list")?;
     let sessions = sessions::all(&api)?;
+    let limits = api.get("/v3/limits")?;
     let status = json!({
         "info": info,
         "ready": ready,
         "paths": counts(&paths, "ready", &["true"]),
         "sessions": counts(&sessions, "state", &["publish", "read", "idle"]),
+        "limits": limits["items"],
         "inboundBytes": sum(&paths, "inboundBytes"),
         "outboundBytes": sum(&paths, "outboundBytes"),
     });
@@ -90,5 +92,27 @@ fn table(status: &Value) -> Table {
     );
     add("received", bytes(&status["inboundBytes"]));
     add("sent", bytes(&status["outboundBytes"]));
+    for limit in status["limits"].as_array().into_iter().flatten() {
+        if let Some(told) = told_limit(limit) {
+            add(&text(&limit["name"]), told);
+        }
+    }
     table
+}
+
+/// What is taken of a limit; nothing where there is none.
+fn told_limit(limit: &Value) -> Option<String> {
+    let most = limit["limit"].as_u64()?;
+    let amount = |value: &Value| match limit["unit"].as_str() {
+        Some("bytes") => bytes(value),
+        Some("percent") => format!("{} %", text(value)),
+        Some(unit) => format!("{} {unit}", text(value)),
+        None => text(value),
+    };
+    let (used, most) = (amount(&limit["used"]), amount(&json!(most)));
+    let refused = match limit["refused"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(refused) => format!(", {refused} refused"),
+    };
+    Some(format!("{used} of {most}{refused}"))
 }

@@ -38,6 +38,8 @@ pub struct PathEntry {
     pub owner: ShardId,
     /// Playing readers on all shards, kept by the owner.
     pub readers: AtomicU32,
+    /// Bits per second of its stream of late, kept by the owner.
+    pub bit_rate: AtomicU64,
     /// Bytes that publishers have brought, kept by the owner.
     pub inbound_bytes: AtomicU64,
     /// Bytes that readers were sent whose sessions have ended; the living ones count for themselves.
@@ -165,6 +167,7 @@ impl Directory {
             name: name.clone(),
             owner,
             readers: AtomicU32::new(0),
+            bit_rate: AtomicU64::new(0),
             inbound_bytes: AtomicU64::new(0),
             ended_outbound_bytes: AtomicU64::new(0),
             drops: Default::default(),

@@ -42,6 +42,12 @@ impl IdleSessions {
         }
     }
 
+    /// Those of the address that has most.
+    #[must_use]
+    pub fn most_of_an_address(&self) -> usize {
+        self.lock().values().copied().max().unwrap_or(0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use shardcast_runtime::Messages;
 use super::{ForwardedDatagram, Shard};
 use crate::event::SessionEnd;
 use crate::fanout::EndReason;
+use crate::limits::Reached;
 use crate::path::{PathEntry, PathId};
 use crate::session_id::SessionId;
 use crate::stream::{Batch, Generation, StreamInfo, TrackBase};
@@ -233,9 +234,9 @@ pub enum Refusal {
     /// Another session publishes.
     #[error("someone is already publishing to this path")]
     Occupied,
-    /// `maxReaders`.
-    #[error("maximum reader count reached")]
-    TooManyReaders,
+    /// A limit is reached.
+    #[error("{0}")]
+    Limit(#[from] Reached),
     /// As many paths as the process can hold.
     #[error("too many paths")]
     TooManyPaths,

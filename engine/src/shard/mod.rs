@@ -24,9 +24,11 @@ mod shared;
 mod taker;
 mod withdrawals;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use shardcast_config::FanoutConfig;
 use shardcast_runtime::local::Sender;
@@ -65,6 +67,9 @@ use crate::supervise::{STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_ERRANDS, STAGE_FAN
 use errands::OpenQuestions;
 use owner::OwnedPath;
 use taker::TakenPath;
+
+/// How often an owner measures its streams: often enough that whoever asks for room is told of the present one.
+const MEASURE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The core of one shard.
 pub struct Shard {
@@ -155,10 +160,15 @@ impl Shard {
         shard.spawn_stage(STAGE_ERRANDS, |shard| shard.run_errands(errands));
         shard.spawn_stage(STAGE_SWEEP, move |shard| async move {
             let timeouts = || shard.timeouts();
+            let measured = Cell::new(shardcast_platform::now());
             let also = |now| {
                 shard.follow_config();
                 shard.own_end_overdue(now);
                 shard.latencies.publish(now);
+                if now.saturating_duration_since(measured.get()) >= MEASURE_INTERVAL {
+                    measured.set(now);
+                    shard.own_measure(now);
+                }
             };
             shard.sessions.sweep(timeouts, also).await;
         });

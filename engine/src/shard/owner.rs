@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use shardcast_config::{Config, PathConfig};
 use shardcast_protocol::container::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 use shardcast_runtime::ShardId;
+use smallvec::SmallVec;
 
 use super::{
     Answer, Control, Described, Media, MediaLink, PublishGrant, Question, Refusal, Shard, State,
@@ -16,11 +17,15 @@ use super::{
 };
 use crate::event::{Event, SessionEnd};
 use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
+use crate::limits::{RateMeter, Reached, announced_bit_rate, log_bytes_of};
 use crate::path::{Occupancy, PathEntry, PathId, PathName, PublishRefusal, ReadRefusal, Seat};
 use crate::random::random_u32;
 use crate::session_id::SessionId;
 use crate::stream::{Batch, Generation, Standing, StreamInfo, TrackBase, TrackClock};
 use crate::wall_clock::ntp_now;
+
+/// So many streams with readers are measured without memory from the heap.
+const FEW_STREAMS: usize = 16;
 
 /// A path that this shard owns.
 pub(super) struct OwnedPath {
@@ -37,6 +42,8 @@ struct OwnedStream {
     /// The shards with readers, and the way to each.
     takers: HashMap<ShardId, MediaLink>,
     next_sequence: u64,
+    /// Measures its bit rate.
+    meter: RateMeter,
     /// Its publisher was lost: until then another one can go on with it.
     waits_until: Option<Instant>,
 }
@@ -51,12 +58,14 @@ impl Shard {
                 info,
             } => self.own_publish(&entry, (publisher, from), info),
             Question::Describe { entry } => {
-                let state = self.state.borrow();
+                let mut state = self.state.borrow_mut();
                 let stream = state
                     .owned
-                    .get(&entry.id)
-                    .and_then(|path| path.stream.as_ref());
+                    .get_mut(&entry.id)
+                    .and_then(|path| path.stream.as_mut());
                 stream.map_or(Answer::Refused(Refusal::NoStream), |stream| {
+                    // Whoever asks may be the first reader of a young stream.
+                    stream.measure(&entry, shardcast_platform::now());
                     Answer::Describe(stream.described.clone())
                 })
             }
@@ -139,6 +148,29 @@ impl Shard {
         let config = self.server.config.load();
         let path = config.path(entry.name.as_str());
         path.map_or(Duration::ZERO, |path| path.publisher_grace)
+    }
+
+    /// Measures the streams, for what limits there are: what readers are sent, and how far logs will grow.
+    pub(super) fn own_measure(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        let config = self.server.config.load();
+        let (mut growth_bytes, mut read) = (0_u64, SmallVec::<[_; FEW_STREAMS]>::new());
+        for owned in state.owned.values_mut() {
+            let Some(stream) = &mut owned.stream else {
+                continue;
+            };
+            let (entry, path) = (&owned.entry, config.path(owned.entry.name.as_str()));
+            let bit_rate = stream.measure(entry, now);
+            let limits = log_limits(path.unwrap_or(&config.path_defaults));
+            growth_bytes = growth_bytes.saturating_add(stream.growth_bytes(bit_rate, limits));
+            if owned.occupancy.readers() > 0 {
+                read.push((entry.id, bit_rate));
+            }
+        }
+        drop(state);
+        let limits = &self.server.limits;
+        limits.memory.set_growth(self.id().index(), growth_bytes);
+        limits.ledger.set_bit_rates(&read);
     }
 
     /// Ends the streams whose wait for a publisher is over.
@@ -342,10 +374,13 @@ impl Shard {
     fn new_stream(&self, described: Described, config: &PathConfig) -> OwnedStream {
         let limits = log_limits(config);
         let log = Log::new(described.info.clone(), limits);
+        let announced = announced_bit_rate(&described.info);
+        let meter = RateMeter::new(announced, shardcast_platform::now());
         OwnedStream {
             described,
             log: SharedLog::new(log, self.context.poison()),
             takers: HashMap::new(),
+            meter,
             next_sequence: 0,
             waits_until: None,
         }
@@ -452,7 +487,7 @@ impl OwnedPath {
         }
         self.occupancy
             .attach(seat, max_readers)
-            .map_err(|ReadRefusal::TooManyReaders| Refusal::TooManyReaders)?;
+            .map_err(|ReadRefusal::TooManyReaders| Reached::MaxReaders(max_readers))?;
         self.note_readers();
         self.stream.as_mut().ok_or(Refusal::NoStream)
     }
@@ -478,6 +513,20 @@ impl OwnedStream {
             first_sequence: self.next_sequence,
             takes_over: self.next_sequence > 0,
         }
+    }
+
+    /// Its bit rate of late, which whoever looks at the path is told.
+    fn measure(&mut self, entry: &PathEntry, now: Instant) -> u64 {
+        let bytes = self.log.log.borrow().record().head().bytes;
+        let bit_rate = self.meter.note(bytes, now);
+        entry.bit_rate.store(bit_rate, Ordering::Relaxed);
+        bit_rate
+    }
+
+    /// What its log will grow by at this bit rate.
+    fn growth_bytes(&self, bit_rate: u64, limits: LogLimits) -> u64 {
+        let held_bytes = self.log.log.borrow().record().held_bytes();
+        log_bytes_of(bit_rate, limits.bytes, limits.age).saturating_sub(held_bytes)
     }
 
     fn is_waiting(&self) -> bool {

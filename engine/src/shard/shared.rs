@@ -14,6 +14,7 @@ use crate::connections::Connections;
 use crate::event::EventBus;
 use crate::fanout::Drop;
 use crate::latency::LatencyBoard;
+use crate::limits::{ByAddress, LimitReport, Limits};
 use crate::path::{Directory, PathEntry, PathName};
 use crate::record::{DROP_REASONS, DropCounts, DropsByReason, LogRecords, SessionRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
@@ -45,6 +46,8 @@ pub struct ServerState {
     pub logs: LogRecords,
     /// What is known of streams.
     pub streams: StreamRecords,
+    /// How much is taken of what there is.
+    pub limits: Limits,
     /// Sessions that neither play nor record, by address.
     pub idle_sessions: IdleSessions,
     /// Which shard expects whose datagrams.
@@ -89,6 +92,7 @@ impl ServerState {
             latency: LatencyBoard::new(shards),
             logs: LogRecords::default(),
             streams: StreamRecords::default(),
+            limits: Limits::new(shards),
             idle_sessions: IdleSessions::default(),
             datagram_directory: Arc::default(),
             multicast_addresses: MulticastAddresses::new(range),
@@ -100,6 +104,17 @@ impl ServerState {
             refusals: (0..shards).map(|_| RefusalCounters::default()).collect(),
             drops: (0..shards).map(|_| DropCounts::default()).collect(),
         }
+    }
+
+    /// Every limit, and what is taken of it.
+    #[must_use]
+    pub fn limit_reports(&self) -> [LimitReport; 6] {
+        let by_address = ByAddress {
+            connections: self.connections.most_of_an_address(),
+            sessions: self.idle_sessions.most_of_an_address(),
+        };
+        let config = self.config.load();
+        self.limits.report(&config.limits, by_address)
     }
 
     /// How many shards there are.

@@ -134,7 +134,9 @@ fn command(
         .env("MTX_RTCPADDRESS", format!("{}:0", Ipv4Addr::LOCALHOST))
         .env("MTX_RTSPTRANSPORTS", "udp,tcp")
         .env("MTX_SHARDS", cpus.len().to_string())
-        .env("MTX_PINCPUS", "yes");
+        .env("MTX_PINCPUS", "yes")
+        // How much a shard can carry is what is looked for.
+        .env("MTX_CPU", "100");
     for (key, value) in settings {
         command.env(variable(key), value);
     }

@@ -5,6 +5,7 @@
 
 mod config;
 mod info;
+mod limits;
 mod openapi;
 mod paging;
 mod paths;
@@ -27,6 +28,7 @@ pub(super) use rtsp::state_of;
 pub(super) fn routes() -> Vec<Route> {
     let parts = [
         info::routes(),
+        limits::routes(),
         openapi::routes(),
         config::routes(),
         paths::routes(),

@@ -12,6 +12,7 @@ pub(super) fn write(page: &mut Page, state: &ControlState) {
     write_build(page, state);
     write_usage(page, state);
     write_refusals(page, state);
+    write_limits(page, state);
     let events = &state.server.events;
     let name = "shardcast_events_total";
     page.single(
@@ -85,6 +86,36 @@ fn write_refusals(page: &mut Page, state: &ControlState) {
         let labels = [("reason", reason.label())];
         page.sample(name, &labels, refusals.of(*reason));
     }
+}
+
+/// Where there is no limit, there is no sample of it.
+fn write_limits(page: &mut Page, state: &ControlState) {
+    let reports = state.server.limit_reports();
+    let name = "shardcast_limit";
+    let help = "Limits that are set, in the units of their keys.";
+    page.family(name, Kind::Gauge, help);
+    for report in &reports {
+        if let Some(limit) = report.limit {
+            page.sample(name, &[("limit", report.name)], limit);
+        }
+    }
+    let name = "shardcast_limit_used";
+    let help = "What is taken of each limit.";
+    page.family(name, Kind::Gauge, help);
+    for report in &reports {
+        page.sample(name, &[("limit", report.name)], report.used);
+    }
+    let limits = &state.server.limits;
+    let name = "shardcast_sent_bits_per_second";
+    let help = "What readers were really sent in the last seconds.";
+    page.single(name, Kind::Gauge, help, limits.sent_bit_rate());
+    let name = "shardcast_memory_counted_bytes";
+    let help = "Logs and sessions, as the server counts them.";
+    let in_use = limits.memory.in_use();
+    page.single(name, Kind::Gauge, help, in_use.counted_bytes);
+    let name = "shardcast_memory_expected_bytes";
+    let help = "What logs will grow by, and what was promised of late.";
+    page.single(name, Kind::Gauge, help, in_use.expected_bytes);
 }
 
 fn write_clerk(page: &mut Page, state: &ControlState) {

@@ -20,6 +20,12 @@ const FAMILIES: &[(&str, Kind, &str, Of)] = &[
         |shard| Number::Real(shard.busy_us as f64 / 1e6),
     ),
     (
+        "shardcast_shard_busy_ratio",
+        Kind::Gauge,
+        "The busy share of the last two seconds.",
+        |shard| Number::Real(shard.busy_permille as f64 / 1e3),
+    ),
+    (
         "shardcast_shard_heartbeat_age_seconds",
         Kind::Gauge,
         "Time since the shard's last sign of life.",

@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::play::ReaderStart;
 use crate::connections::ConnectionSeat;
 use crate::event::SessionEnd;
+use crate::limits::Reached;
 use crate::path::{PathEntry, PathName};
 use crate::random::random_u64;
 use crate::record::SessionRecord;
@@ -183,10 +184,11 @@ impl<T: Transport> Connection<T> {
             peer: session.peer.ip(),
             transports: transports_of(&shard),
         };
-        let most = shard.server.config.load().limits.sessions_per_address;
+        let limits = shard.server.config.load().limits.clone();
+        let most = limits.sessions_per_address;
         let idle = shard.server.idle_sessions.seat(session.peer.ip(), most);
-        let connections = &shard.server.connections;
-        let seat = connections.seat(session.id, session.peer, shard.id());
+        let (connections, most) = (&shard.server.connections, limits.connections_per_address);
+        let seat = connections.seat(session.id, session.peer, shard.id(), most);
         Self {
             seat,
             idle,
@@ -206,8 +208,8 @@ impl<T: Transport> Connection<T> {
 
     /// Each phase takes what it needs from the heap for itself, and gives it back.
     async fn serve(mut self: Box<Self>) -> SessionEnd {
-        if self.idle.is_none() {
-            return Box::pin(self.refuse()).await;
+        if let Err(reached) = self.look_for_connection() {
+            return Box::pin(self.refuse(reached)).await;
         }
         match Box::pin(self.sniff()).await {
             Ok(Sniffed::Rtsp) => self.run().await,
@@ -219,12 +221,26 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Refuses the connection: its address has too many that do nothing. It is not read first, for that would be one more.
-    async fn refuse(mut self: Box<Self>) -> SessionEnd {
-        let answer = Response::new(StatusCode::NOT_ENOUGH_BANDWIDTH, None).to_bytes();
+    /// Whether there is room for one more connection of this address, and for one more at all.
+    fn look_for_connection(&self) -> Result<(), Reached> {
+        let (server, config) = (&self.shard.server, self.shard.server.config.load());
+        if self.seat.is_surplus() {
+            let most = config.limits.connections_per_address;
+            return Err(Reached::ConnectionsPerAddress(most));
+        }
+        if self.idle.is_none() {
+            return Err(Reached::SessionsPerAddress);
+        }
+        server.limits.memory.look_for_connection(&config.limits)
+    }
+
+    /// Refuses the connection. It is not read first, for that would be one more.
+    async fn refuse(mut self: Box<Self>, reached: Reached) -> SessionEnd {
+        let mut answer = Response::new(reached.status(), None);
+        answer.why = Some(reached.to_string().into());
+        let answer = answer.to_bytes();
         let _peer_may_be_gone = write_message(&mut self.transport, answer, &self.session).await;
-        let why = "sessionsPerAddress: too many sessions of this address";
-        SessionEnd::Protocol(RefusalReason::TooManySessions, why.into())
+        SessionEnd::Protocol(reached.reason(), reached.to_string())
     }
 
     /// Serves the connection to its end; whatever it played or recorded has ended before.
@@ -368,6 +384,11 @@ impl<T: Transport> Connection<T> {
     /// Writes an answer.
     pub(super) async fn respond(&mut self, response: &Response) -> Flow {
         self.note_answer(response);
+        self.write_answer(response).await
+    }
+
+    /// Writes an answer that was counted already.
+    pub(super) async fn write_answer(&mut self, response: &Response) -> Flow {
         let answer = response.to_bytes();
         let bytes = answer.len() as u64;
         match write_message(&mut self.transport, answer, &self.session).await {

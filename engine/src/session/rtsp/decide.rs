@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use shardcast_config::Source;
@@ -20,6 +19,7 @@ use super::play::ReaderStart;
 use crate::admit::{Action, AdmitRequest, Decision};
 use crate::connections::SessionAbout;
 use crate::event::SessionEnd;
+use crate::limits::Reached;
 use crate::path::{PathEntry, PathName};
 use crate::refusal::RefusalReason;
 use crate::session::transport::Transport;
@@ -73,6 +73,7 @@ impl<T: Transport> Connection<T> {
     async fn deny(&mut self, denied: Denied) -> Flow {
         let response = match denied {
             Denied::Status(status) => self.server.refuse(status),
+            Denied::NoRoom(reached) => return self.deny_room(reached).await,
             Denied::CredentialsMissing | Denied::Failed => {
                 let methods = &self.shard.server.config.load().rtsp.auth_methods;
                 let challenge = self.identity.challenge(methods);
@@ -88,13 +89,23 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    /// Says which limit is reached. The session stays as it was: its peer may ask again.
+    async fn deny_room(&mut self, reached: Reached) -> Flow {
+        let response = self
+            .server
+            .refuse_because(reached.status(), &reached.to_string());
+        self.shard
+            .note_refused_request(&self.session, reached.reason());
+        self.write_answer(&response).await
+    }
+
     async fn decide_describe(&mut self, target: Target) -> Result<Decided, Denied> {
         let (entry, described) = self.find_stream(&target).await?;
         // Whoever asks in the middle of something else is told, and goes on with that.
         let is_begin = self.server.state() == ServerState::Init;
-        if is_begin && self.is_better_at_owner(&entry) {
+        if is_begin && let Some(shard) = self.look_for_reader(&entry)? {
             let question = Question::Describe { target };
-            return Ok(Decided::Flow(self.move_to(entry.owner, question)));
+            return Ok(Decided::Flow(self.move_to(shard, question)));
         }
         let sdp = match self.session.peer.ip().to_canonical() {
             IpAddr::V4(_) => Bytes::copy_from_slice(described.info.sdp().as_bytes()),
@@ -118,8 +129,8 @@ impl<T: Transport> Connection<T> {
             .path(name.as_str())
             .map(|path| &path.source)
         {
-            None => return Err(status_of(Refusal::NotConfigured).into()),
-            Some(Source::Elsewhere(_)) => return Err(status_of(Refusal::NotForPublishers).into()),
+            None => return Err(Refusal::NotConfigured.into()),
+            Some(Source::Elsewhere(_)) => return Err(Refusal::NotForPublishers.into()),
             Some(Source::Publisher) => {}
         }
         let description = sdp::parse(&sdp).map_err(|_error| StatusCode::BAD_REQUEST)?;
@@ -136,6 +147,7 @@ impl<T: Transport> Connection<T> {
         }
         let controls = tracks.iter().map(|track| track.control.clone()).collect();
         let info = Arc::new(StreamInfo::new(tracks, name.as_str()));
+        self.look_for_publisher(&name, &info)?;
         self.begin_session(&name, &target.query);
         self.plan = Plan::Publish { name, info };
         Ok(Decided::Respond(self.server.grant_announce(controls)))
@@ -154,8 +166,10 @@ impl<T: Transport> Connection<T> {
         };
         if !matches!(self.plan, Plan::Read { .. }) || self.server.setups().is_empty() {
             let (entry, described) = self.find_stream(target).await?;
-            if self.is_better_at_owner(&entry) || self.is_needed_at_owner(transport, &entry) {
-                return Ok(Decided::Flow(self.move_to(entry.owner, question)));
+            let better = self.look_for_reader(&entry)?;
+            let needed = self.is_needed_at_owner(transport, &entry);
+            if let Some(shard) = needed.then_some(entry.owner).or(better) {
+                return Ok(Decided::Flow(self.move_to(shard, question)));
             }
             self.plan = Plan::Read { entry, described };
         }
@@ -227,10 +241,10 @@ impl<T: Transport> Connection<T> {
         if self.shard.datagrams.is_none() && self.transport_kind() == TransportKind::Udp {
             return Err(StatusCode::UNSUPPORTED_TRANSPORT.into());
         }
-        let is_fed = self.transport_kind() == TransportKind::Udp;
         let (shard, session) = (&self.shard, &self.session);
-        let start = ReaderStart::attach(shard, session, entry, described, is_fed).await;
-        let start = start.map_err(status_of)?;
+        let transport = self.transport_kind();
+        let start = ReaderStart::attach(shard, session, entry, described, transport).await;
+        let start = start?;
         Ok(Decided::Flow(Flow::Play(Box::new(start))))
     }
 
@@ -239,11 +253,12 @@ impl<T: Transport> Connection<T> {
         let Plan::Publish { name, info } = &self.plan else {
             return Err(StatusCode::METHOD_NOT_VALID_IN_THIS_STATE.into());
         };
+        self.reserve_publisher(name, info)?;
         let (shard, session) = (&self.shard, &self.session);
         let transport = self.transport_kind();
         let start =
             PublisherStart::publish(shard, session, name, info, transport, self.can_move()).await;
-        let mut start = start.map_err(status_of)?;
+        let mut start = start?;
         self.seat.begin_media(start.desk.record.clone());
         // Datagrams may come as soon as the answer has left.
         let (shard, session, setups) = (&self.shard, &self.session, self.server.setups());
@@ -266,7 +281,7 @@ impl<T: Transport> Connection<T> {
     ) -> Result<(Arc<PathEntry>, Described), Denied> {
         let name = path_name(target)?;
         self.admit(Action::Read, &name).await?;
-        Ok(self.shard.describe(&name).await.map_err(status_of)?)
+        Ok(self.shard.describe(&name).await?)
     }
 
     /// Whether the peer may, by what its request offers or what it has proven before.
@@ -302,12 +317,6 @@ impl<T: Transport> Connection<T> {
     fn is_needed_at_owner(&self, transport: Lower, entry: &PathEntry) -> bool {
         transport == Lower::Multicast && self.may_move_to(entry.owner)
     }
-
-    /// Readers gather on the owner's shard while they are few: then no batch has to cross.
-    fn is_better_at_owner(&self, entry: &PathEntry) -> bool {
-        let gather = self.shard.server.config.load().fanout.gather_readers;
-        (entry.readers.load(Ordering::Relaxed) as usize) < gather && self.may_move_to(entry.owner)
-    }
 }
 
 enum Decided {
@@ -326,11 +335,33 @@ enum Denied {
     Failed,
     /// Its address has failed too often.
     TooManyFailures,
+    /// There is no room for it.
+    NoRoom(Reached),
 }
 
 impl From<StatusCode> for Denied {
     fn from(status: StatusCode) -> Self {
         Self::Status(status)
+    }
+}
+
+impl From<Reached> for Denied {
+    fn from(reached: Reached) -> Self {
+        Self::NoRoom(reached)
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Limit(reached) => Self::NoRoom(reached),
+            Refusal::NotConfigured | Refusal::NoStream | Refusal::StreamChanged => {
+                Self::Status(StatusCode::NOT_FOUND)
+            }
+            Refusal::Occupied | Refusal::NotForPublishers => Self::Status(StatusCode::FORBIDDEN),
+            Refusal::TooManyPaths => Self::Status(StatusCode::NOT_ENOUGH_BANDWIDTH),
+            Refusal::ShuttingDown => Self::Status(StatusCode::SERVICE_UNAVAILABLE),
+        }
     }
 }
 
@@ -347,15 +378,4 @@ fn too_many_failures() -> SessionEnd {
 
 fn path_name(target: &Target) -> Result<PathName, StatusCode> {
     PathName::from_url_path(&target.path).map_err(|_error| StatusCode::NOT_FOUND)
-}
-
-fn status_of(refusal: Refusal) -> StatusCode {
-    match refusal {
-        Refusal::NotConfigured | Refusal::NoStream | Refusal::StreamChanged => {
-            StatusCode::NOT_FOUND
-        }
-        Refusal::Occupied | Refusal::NotForPublishers => StatusCode::FORBIDDEN,
-        Refusal::TooManyReaders | Refusal::TooManyPaths => StatusCode::NOT_ENOUGH_BANDWIDTH,
-        Refusal::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-    }
 }

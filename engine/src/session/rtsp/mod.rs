@@ -16,6 +16,7 @@ mod intake;
 mod play;
 mod record;
 mod reported;
+mod room;
 mod rtp_info;
 mod writer;
 

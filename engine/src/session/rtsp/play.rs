@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use shardcast_config::{Config, PathConfig, SlowReader as ConfigSlowReader, Start as ConfigStart};
 use shardcast_platform::{SendBuffer, Slab};
@@ -17,6 +18,7 @@ use shardcast_runtime::local::{Notify, Receiver, oneshot};
 
 use super::connection::{Connection, Flow, SERVER_NAME, broken_by, read_more, too_many_refused};
 use super::reported::ReportedLosses;
+use super::room::reader_kind;
 use super::rtp_info::rtp_infos;
 use super::writer::{Media, Play, WriterEnd, Written, spawn_writer};
 use crate::egress::{Begin, TcpQueue};
@@ -25,12 +27,14 @@ use crate::fanout::{
     ChannelMap, Cursor, ReaderSeat, SharedLog, SlowReader, SlowReaderPolicy, Start,
 };
 use crate::latency::PathLatency;
+use crate::limits::{Reached, ReaderKind, ReaderPass};
 use crate::path::PathEntry;
 use crate::record::{Role, SessionRecord};
 use crate::session::begun::Begun;
 use crate::session::transport::{Sink, Source, Transport};
 use crate::session::writing::{discard, ended};
 use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard};
+use crate::stream::Generation;
 
 /// Room for a read while media is written: readers send reports and keep-alives, which are smaller than most requests.
 const READER_READ_BYTES: usize = 256;
@@ -52,7 +56,8 @@ pub(super) struct Subscription {
     pub(super) shard: Rc<Shard>,
     session: Rc<SessionHandle>,
     pub(super) entry: Arc<PathEntry>,
-    described: Described,
+    generation: Generation,
+    kind: ReaderKind,
     pub(super) log: Rc<SharedLog>,
     pub(super) seat: Rc<ReaderSeat>,
     /// Where is recorded how late its packets leave.
@@ -62,8 +67,10 @@ pub(super) struct Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.log.leave(&self.seat);
-        self.shard
-            .detach(&self.entry, self.described.generation, self.session.id);
+        let shard = &self.shard;
+        shard.detach(&self.entry, self.generation, self.session.id);
+        let ledger = &shard.server.limits.ledger;
+        ledger.leave(self.entry.id, self.kind, shard.id().index());
     }
 }
 
@@ -74,9 +81,11 @@ impl ReaderStart {
         session: &Rc<SessionHandle>,
         entry: &Arc<PathEntry>,
         described: &Described,
-        is_fed: bool,
+        transport: TransportKind,
     ) -> Result<Self, Refusal> {
         let config = shard.server.config.load_full();
+        let kind = reader_kind(transport);
+        let pass = take_place(shard, entry, kind, &config)?;
         let log = shard.attach(entry, session.id, described).await?;
         let path = config
             .path(entry.name.as_str())
@@ -86,11 +95,16 @@ impl ReaderStart {
             shard: shard.clone(),
             session: session.clone(),
             entry: entry.clone(),
-            described: described.clone(),
-            seat: if is_fed { log.quiet_seat() } else { log.seat() },
+            generation: described.generation,
+            kind,
+            seat: match transport {
+                TransportKind::Udp => log.quiet_seat(),
+                TransportKind::Tcp | TransportKind::Multicast => log.seat(),
+            },
             log,
             latency: shard.latencies.of(&entry.name, shardcast_platform::now()),
         };
+        pass.keep();
         Ok(Self {
             subscription,
             described: described.clone(),
@@ -99,6 +113,25 @@ impl ReaderStart {
             config,
         })
     }
+}
+
+/// Takes a place among all readers, before the path's owner is asked.
+fn take_place<'a>(
+    shard: &'a Shard,
+    entry: &PathEntry,
+    kind: ReaderKind,
+    config: &Config,
+) -> Result<ReaderPass<'a>, Reached> {
+    let (limits, cpu_percent) = (&shard.server.limits, config.limits.cpu_percent);
+    let here = shard.id().index();
+    if kind == ReaderKind::Own && limits.busy.is_too_busy(here, cpu_percent) {
+        return Err(Reached::Cpu(cpu_percent));
+    }
+    let bit_rate = entry.bit_rate.load(Ordering::Relaxed);
+    let ledger = &limits.ledger;
+    let pass = ledger.join(entry.id, bit_rate, kind, here, &config.limits)?;
+    limits.memory.reserve_reader(&config.limits)?;
+    Ok(pass)
 }
 
 impl<T: Transport> Connection<T> {
