@@ -209,7 +209,9 @@ fn configure(command: &mut Command, options: &ServerOptions) -> Result<(), Bench
         .env("MTX_RTSPADDRESS", format!("{}:0", Ipv4Addr::LOCALHOST))
         .env("MTX_DRIVER", &options.driver)
         .env("MTX_SHARDS", options.shards.to_string())
-        .env("MTX_PINCPUS", "yes");
+        .env("MTX_PINCPUS", "yes")
+        // A shard is measured to its limit.
+        .env("MTX_CPU", "100");
     configure_users(command, &options.users);
     if let Some(readers) = options.gather_readers {
         command.env("MTX_GATHERREADERS", readers.to_string());

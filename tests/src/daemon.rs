@@ -1,7 +1,7 @@
 //! The Shardcast daemon as a child process: its configuration written, its port answering, its log kept, and its end.
 //!
 //! The program is `$SHARDCAST_BIN`, else it is built once per test process by the cargo that runs the tests.
-//! `$SHARDCAST_RUNNER` is put in front of it (`wine`). Deliberately absent: knowledge of any key. A test writes its
+//! `$SHARDCAST_RUNNER` is put in front of it (`wine`). Deliberately absent: knowledge of any key but `cpu`. A test writes its
 //! configuration as text.
 
 use std::fs::{self, File};
@@ -59,6 +59,14 @@ const DATAGRAMS: &str = "rtpAddress: :0\nrtcpAddress: :0\n";
 /// The port of RTSP if the configuration names none.
 const RTSP_PORT: u16 = 8554;
 
+/// Tests run beside each other on few CPUs: unless one says otherwise, a busy shard refuses nobody.
+pub(crate) fn unhurried(configuration: &str) -> &'static str {
+    match configuration.lines().any(|line| line.starts_with("cpu:")) {
+        true => "",
+        false => "cpu: 100\n",
+    }
+}
+
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
 pub struct Daemon {
@@ -112,7 +120,8 @@ impl Daemon {
 
     fn launch_by(command: Command, port: u16, configuration: &str) -> Result<Self, DaemonError> {
         let directory = TempDir::new()?;
-        fs::write(directory.path().join("shardcast.yml"), configuration)?;
+        let text = format!("{}{configuration}", unhurried(configuration));
+        fs::write(directory.path().join("shardcast.yml"), text)?;
         let log = File::create(directory.path().join("log"))?;
         let child = spawn(command, directory.path(), log)?;
         let mut daemon = Self {

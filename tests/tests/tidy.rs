@@ -126,7 +126,7 @@ const ROOMS: [&[&str]; 7] = [
     &["path"],
     &["stream"],
     &["fanout"],
-    &["admit", "ingest", "egress"],
+    &["admit", "limits", "ingest", "egress"],
     &["shard"],
     &["control"],
     &["session"],

@@ -16,6 +16,8 @@ const FRAME_HEADER_BYTES: usize = 4;
 pub struct Response {
     /// Status code of the first line.
     pub status: u16,
+    /// What stands behind it.
+    pub phrase: String,
     /// Header names and values, in order.
     pub headers: Vec<(String, String)>,
     /// The body, as long as Content-Length says.
@@ -116,11 +118,10 @@ fn read_response(input: &[u8]) -> Result<Option<(Item, usize)>, PeerError> {
 fn read_head(head: &[u8]) -> Result<Response, PeerError> {
     let text = std::str::from_utf8(head).map_err(|_| garbage(head))?;
     let mut lines = text.split("\r\n").filter(|line| !line.is_empty());
-    let status = lines
-        .next()
-        .and_then(|line| line.strip_prefix("RTSP/1.0 "))
-        .and_then(|line| line.split(' ').next())
-        .and_then(|code| code.parse().ok())
+    let first = lines.next().and_then(|line| line.strip_prefix("RTSP/1.0 "));
+    let (status, phrase) = first
+        .and_then(|line| line.split_once(' ').or(Some((line, ""))))
+        .and_then(|(code, phrase)| Some((code.parse().ok()?, phrase.to_owned())))
         .ok_or_else(|| garbage(head))?;
     let headers = lines
         .map(|line| {
@@ -130,6 +131,7 @@ fn read_head(head: &[u8]) -> Result<Response, PeerError> {
         .collect::<Result<_, PeerError>>()?;
     Ok(Response {
         status,
+        phrase,
         headers,
         body: Vec::new(),
     })

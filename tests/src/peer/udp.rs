@@ -348,6 +348,7 @@ mod tests {
     #[test]
     fn the_servers_ports_are_read() {
         let granted = Response {
+            phrase: "OK".into(),
             status: 200,
             headers: vec![(
                 "Transport".to_owned(),

@@ -99,9 +99,22 @@ impl Player {
     /// # Errors
     /// When the server refuses or is not there.
     pub fn prepare(address: SocketAddr, path: &str, lanes: &[Lane]) -> Result<Self, PeerError> {
+        Self::prepare_on(Connection::open(address)?, address, path, lanes)
+    }
+
+    /// As [`Self::prepare`], on a connection to that address which is there already.
+    ///
+    /// # Errors
+    /// When the server refuses or is gone.
+    pub fn prepare_on(
+        connection: Connection,
+        address: SocketAddr,
+        path: &str,
+        lanes: &[Lane],
+    ) -> Result<Self, PeerError> {
         let url = format!("rtsp://{address}/{path}");
         let mut player = Self {
-            connection: Connection::open(address)?,
+            connection,
             url,
             lanes: lanes.to_vec(),
             starts: Vec::new(),

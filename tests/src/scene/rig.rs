@@ -9,6 +9,7 @@ use shardcast::{Companion, Exit, Plan, RefusalReason, Role, Server, SessionSnaps
 
 use super::PATIENCE;
 use super::house::House;
+use crate::daemon::unhurried;
 use crate::wait::poll_until;
 
 /// A running server. Dropping it shuts it down.
@@ -37,8 +38,9 @@ impl Rig {
     /// # Panics
     /// When it does not start.
     pub fn start_with(house: &str, configuration: &str, companion: Option<Companion>) -> Self {
+        let unhurried = unhurried(configuration);
         let text = format!(
-            "rtspAddress: :0\nrtpAddress: :0\nrtcpAddress: :0\nshutdownTimeout: 3s\n{house}{configuration}"
+            "rtspAddress: :0\nrtpAddress: :0\nrtcpAddress: :0\nshutdownTimeout: 3s\n{unhurried}{house}{configuration}"
         );
         let loaded = shardcast_config::parse(None, &text, std::iter::empty());
         let loaded = loaded.unwrap_or_else(|error| panic!("{error}\n{text}"));

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shardcast::Companion;
 use shardcast::session::{Sink, Source, Transport, serve};
@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// A shard is held no longer, whatever becomes of the test.
 const HOLD_MAX: Duration = Duration::from_secs(30);
+
+/// A turn of a task that burdens its shard: short beside what other tasks wait for anyway.
+const BURDEN_TURN: Duration = Duration::from_millis(2);
 
 /// What a peer at a thorny door says to make its session panic.
 pub const PANIC_WORD: &[u8] = b"PANIC-NOW";
@@ -80,6 +83,33 @@ impl Saboteur {
             let _hung_up = released.recv_timeout(HOLD_MAX);
         });
         is_held
+            .recv_timeout(PATIENCE)
+            .expect("the shard comes round");
+        Held(release)
+    }
+
+    /// Takes all the time that a shard has, and lets its other tasks have their turns. It does by the time that this
+    /// returns, until what it returns is dropped.
+    ///
+    /// # Panics
+    /// When the shard does not come round.
+    pub fn burden(&self, shard: usize) -> Held {
+        let (entered, is_burdened) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        self.give(shard, move |shard| {
+            shard.context.spawn(Mark::stage(STAGE), async move {
+                let end = Instant::now() + HOLD_MAX;
+                let _ = entered.send(());
+                while released.try_recv() == Err(TryRecvError::Empty) && Instant::now() < end {
+                    let turn = Instant::now() + BURDEN_TURN;
+                    while Instant::now() < turn {
+                        std::hint::spin_loop();
+                    }
+                    shardcast_platform::yield_now().await;
+                }
+            });
+        });
+        is_burdened
             .recv_timeout(PATIENCE)
             .expect("the shard comes round");
         Held(release)

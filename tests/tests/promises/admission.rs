@@ -59,7 +59,7 @@ fn each_path_has_settings_of_its_own() {
     let _two = Broadcast::start(rig.address(), "two", Tracks::Video).unwrap();
     let _reader = Player::start(rig.address(), "one", &VIDEO_LANE).unwrap();
     let second = Player::start(rig.address(), "one", &VIDEO_LANE);
-    assert_eq!(refusal(second), ("PLAY".into(), 453));
+    assert_eq!(refusal(second), ("DESCRIBE".into(), 453));
     let other = Broadcast::start(rig.address(), "one", Tracks::Video);
     assert_eq!(refusal(other), ("RECORD".into(), 403));
     let _readers = [(); 2].map(|()| Player::start(rig.address(), "two", &VIDEO_LANE).unwrap());

@@ -57,6 +57,7 @@
 //! | a peer resets in mid-frame | `ends`: the partial packet reaches nobody, on either shard |
 //! | a publisher flaps ten times a second | `continuity`: its readers are kept within the grace, and tasks do not grow; `succession`: without grace they are ended, and the path works |
 //! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served; `tests/http`, `descriptors`: the API answers on connections old and new |
+//! | memory, bit rates, readers or busy shards near their limits | `limits`: new sessions are refused with the reason, and those who are there lose nothing |
 //! | a slow hash | `authentication`: refused at its deadline; nobody else waits |
 //! | io_uring is forbidden | `system`: epoll is chosen, once, and said with the reason |
 //! | io_uring's queues are full | `platform/tests/queues.rs`: what finds no room waits, and every operation completes |
@@ -72,6 +73,7 @@ mod deadlines;
 mod ends;
 mod faults;
 mod hostile;
+mod limits;
 mod process;
 mod reads;
 mod reports;
