@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::catch_up::JoinWindow;
 use super::datagrams::{DatagramBatch, DatagramNumbering};
+use super::join_window::JoinWindow;
 use super::local_batch::{ChannelMap, LocalBatch, VARIANTS_MAX};
 use super::log_record::LogRecord;
 use crate::stream::{Batch, Packet, PacketFlags, StreamInfo};

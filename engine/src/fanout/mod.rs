@@ -9,6 +9,7 @@ mod catch_up;
 mod compression;
 mod cursor;
 mod datagrams;
+mod join_window;
 mod local_batch;
 mod log;
 mod log_record;
