@@ -45,7 +45,7 @@ pub struct SoakOptions {
     pub set: Vec<String>,
     /// By how much the server's memory may be larger than at first: an allocator keeps some of what was free once, in pages
     /// that others still use a part of
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "16M")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
     pub memory_tolerance: u64,
     /// After each round, how long everything may take to come back: a session that has vanished is noticed within the
     /// timeouts of its connection, ten seconds by default

@@ -1,4 +1,9 @@
 //! What has come of a soak: a table for people, JSON for programs, and the exit status.
+//!
+//! The JSON: `seed` and what was asked for; `baseline`, the server's figures before the first round that counts, or `null`;
+//! `rounds`, each with its `vitals`, how long they took to come back (`settled_s`), and `deviations` from the baseline; `deeds`
+//! by their names, each with what has become of them; `steady`, over `tcp` and `udp`, what nobody disturbed has received;
+//! `reasons` in words, and `exit_status`.
 
 use std::fmt::Write as _;
 use std::path::Path;
