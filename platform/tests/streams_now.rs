@@ -212,6 +212,32 @@ fn a_receive_buffer_holds_what_nobody_reads() {
 }
 
 #[test]
+fn what_a_peer_does_not_take_is_known() {
+    on_every_driver(|_| async {
+        let (ours, _theirs) = connected().await;
+        let bounds = SendBuffer {
+            send_buffer: Some(32 * 1024),
+            ..SendBuffer::default()
+        };
+        ours.bound_send_buffer(bounds).expect("it is bounded");
+        let held = || ours.unacknowledged_bytes().expect("it is known");
+        assert!(cfg!(windows) || held() == 0, "nothing has been written");
+        let piece = vec![7; 16 * 1024];
+        let (mut sent, begun) = (0, now());
+        loop {
+            let written = ours.write_now(&piece).expect("it writes");
+            sent += written;
+            if written == 0 && held() > 0 {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{sent} bytes");
+            sleep_ms(0).await;
+        }
+        assert!(held() <= sent, "{} of {sent} bytes", held());
+    });
+}
+
+#[test]
 fn an_abort_is_a_reset_for_the_peer() {
     on_every_driver(|_| async {
         let (ours, peer) = with_std_peer(|mut peer| {
