@@ -161,8 +161,8 @@ impl Comparison {
                 }
             };
             let (is_valid, is_partial) = (measured.validity.is_valid(), measured.is_partial);
-            let may_repeat = self.repeats(side) < REPEATS_MAX;
             self.turns_mut(side).push(Turn { number, measured });
+            let may_repeat = self.repeats(side) < REPEATS_MAX;
             if is_partial {
                 return ControlFlow::Break(());
             }
@@ -425,6 +425,14 @@ mod tests {
         assert_eq!(counted, [1, 2]);
         assert!(!comparison.is_valid(), "the second turn is not valid");
         assert!(!comparison.is_partial());
+    }
+
+    #[test]
+    fn a_side_that_is_never_valid_is_not_tried_for_ever() {
+        let (ours, theirs) = (|| Ok(invalid()), || Ok(example()));
+        let comparison = alternate(plan(3), &Progress::quiet(), ours, theirs);
+        assert_eq!(comparison.ours.len(), 3 + REPEATS_MAX);
+        assert!(!comparison.is_valid() && !comparison.is_partial());
     }
 
     #[test]
