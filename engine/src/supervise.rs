@@ -15,6 +15,7 @@ pub(crate) const STAGES: &[&str] = &[
     "sweep",
     "datagrams",
     "errands",
+    "turns",
 ];
 
 /// Accepts connections.
@@ -33,6 +34,9 @@ pub(crate) const STAGE_SWEEP: Stage = Stage::engine(5);
 pub(crate) const STAGE_DATAGRAMS: Stage = Stage::engine(6);
 /// Does what other threads ask for.
 pub(crate) const STAGE_ERRANDS: Stage = Stage::engine(7);
+
+/// Calls those who wait for a turn.
+pub(crate) const STAGE_TURNS: Stage = Stage::engine(8);
 
 /// The mark of a session's task.
 #[must_use]

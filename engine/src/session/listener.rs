@@ -14,7 +14,7 @@ use crate::event::{Event, Protocol, SessionEnd};
 use crate::random::random_u64;
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
-use crate::shard::{SessionHandle, Shard};
+use crate::shard::{SessionHandle, Shard, Work};
 use crate::supervise::{STAGE_ACCEPT, STAGE_SESSION, session_mark};
 
 /// Pause after a failed accept, as when descriptors have run out: long enough not to spin, short enough not to be noticed.
@@ -27,9 +27,6 @@ const RESERVED_DESCRIPTORS: u64 = 64;
 /// When no more are left, a site's new connection takes the place of an idle one: one per shard that may be accepting, and
 /// some for files.
 const LAST_DESCRIPTORS: u64 = 8;
-
-/// Connections that are accepted before the shard's other tasks have a turn.
-const ACCEPTS_PER_TURN: usize = 64;
 
 /// What a shard needs to listen, made before the shard starts.
 #[derive(Debug)]
@@ -73,16 +70,13 @@ pub(crate) fn listen(shard: &Rc<Shard>, seed: ListenerSeed, cancel: Cancel) {
 }
 
 async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service, cancel: &Cancel) {
-    let (mut accepted, mut is_failing) = (0, false);
+    let mut is_failing = false;
     loop {
         match accept(shard, listener, service, cancel).await {
             AcceptOutcome::Accepted(stream, peer) => {
                 is_failing = false;
+                shard.session_turns.wait_for(Work::Short).await;
                 serve_as(service, shard, stream, peer);
-                accepted += 1;
-                if accepted % ACCEPTS_PER_TURN == 0 {
-                    shardcast_platform::yield_now().await;
-                }
             }
             AcceptOutcome::Failed(error) => {
                 shard.count_refusal(RefusalReason::AcceptFailed);

@@ -19,6 +19,7 @@ mod messages;
 mod multicast;
 mod news;
 mod owner;
+mod session_turns;
 mod sessions;
 mod shared;
 mod taker;
@@ -51,6 +52,7 @@ pub use messages::{
 };
 pub use multicast::{MulticastAddresses, MulticastGroup, MulticastGroups};
 pub use news::News;
+pub use session_turns::{SessionTurns, Work};
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
 pub use withdrawals::{Withdrawals, is_open_to_publishers};
@@ -62,7 +64,9 @@ use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
 use crate::stream::Batch;
-use crate::supervise::{STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_ERRANDS, STAGE_FANOUT, STAGE_SWEEP};
+use crate::supervise::{
+    STAGE_COALESCE, STAGE_DATAGRAMS, STAGE_ERRANDS, STAGE_FANOUT, STAGE_SWEEP, STAGE_TURNS,
+};
 
 use errands::OpenQuestions;
 use owner::OwnedPath;
@@ -81,6 +85,8 @@ pub struct Shard {
     pub wake_queue: WakeQueue,
     /// Whose turn it is of those who catch up.
     pub turns: Turns,
+    /// Turns of what is no media.
+    pub session_turns: SessionTurns,
     /// Closes batches in time.
     pub coalesce: CoalesceTimer,
     /// The sessions here.
@@ -135,6 +141,7 @@ impl Shard {
         let shard = Rc::new(Self {
             wake_queue: WakeQueue::new(limits),
             turns: Turns::default(),
+            session_turns: SessionTurns::default(),
             coalesce: CoalesceTimer::new(config.fanout.coalesce),
             sessions: Sessions::default(),
             datagrams,
@@ -153,6 +160,9 @@ impl Shard {
             |shard| async move { shard.wake_queue.run().await },
         );
         shard.spawn_stage(STAGE_FANOUT, |shard| async move { shard.turns.run().await });
+        shard.spawn_stage(STAGE_TURNS, |shard| async move {
+            shard.session_turns.run().await;
+        });
         shard.spawn_stage(
             STAGE_COALESCE,
             |shard| async move { shard.coalesce.run().await },
