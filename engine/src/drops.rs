@@ -69,7 +69,7 @@ impl Slow<'_> {
         let record = self.record;
         self.server.count_drop(record.shard, self.path, dropped);
         record.dropped_bytes.add(dropped.bytes);
-        record.drops.add(dropped.times);
+        record.dropped_units.add(dropped.units);
         record.drops_by_reason.count(dropped.reason, dropped.times);
     }
 

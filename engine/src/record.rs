@@ -161,6 +161,12 @@ impl DropCounts {
         }
     }
 
+    /// How many, whatever the reason.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(Count::value).sum()
+    }
+
     /// All reasons, with their counts.
     #[must_use]
     pub fn by_reason(&self) -> DropsByReason {
@@ -213,9 +219,9 @@ pub struct SessionRecord {
     pub reported_lost_packets: Count,
     /// Bytes of the log that the reader was not given.
     pub dropped_bytes: Count,
-    /// How often the reader was moved forward.
-    pub drops: Count,
-    /// The same, by reason.
+    /// Access units of the leading track among them, as far as the log still had them.
+    pub dropped_units: Count,
+    /// How often the reader was moved forward, or began to be given less, by reason.
     pub drops_by_reason: DropCounts,
     /// The log that the reader reads; nothing of a publisher.
     log: Option<Arc<LogRecord>>,
@@ -250,7 +256,7 @@ impl SessionRecord {
             jitter_us: Count::default(),
             reported_lost_packets: Count::default(),
             dropped_bytes: Count::default(),
-            drops: Count::default(),
+            dropped_units: Count::default(),
             drops_by_reason: DropCounts::default(),
             log: None,
         }

@@ -84,7 +84,9 @@ pub struct SessionSnapshot {
     pub reported_lost_packets: u64,
     /// Bytes of the log that it was not given.
     pub dropped_bytes: u64,
-    /// How often it was moved forward.
+    /// Access units among them, as far as the log still had them.
+    pub dropped_units: u64,
+    /// How often it was moved forward, or began to be given less.
     pub drops: u64,
     /// The same, by reason.
     pub drops_by_reason: DropsByReason,
@@ -176,7 +178,8 @@ fn session(record: &SessionRecord) -> SessionSnapshot {
         jitter: Duration::from_micros(record.jitter_us.value()),
         reported_lost_packets: record.reported_lost_packets.value(),
         dropped_bytes: record.dropped_bytes.value(),
-        drops: record.drops.value(),
+        dropped_units: record.dropped_units.value(),
+        drops: record.drops_by_reason.total(),
         drops_by_reason: record.drops_by_reason.by_reason(),
         latency: record.latency.latency(),
         lag: record.lag(),

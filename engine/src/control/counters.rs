@@ -46,7 +46,7 @@ impl Counters {
             outbound_bytes: media.outbound_bytes.value(),
             outbound_packets,
             outbound_reported_lost: media.reported_lost_packets.value(),
-            outbound_discarded: media.drops.value(),
+            outbound_discarded: media.drops_by_reason.total(),
             outbound_rtcp,
         }
     }

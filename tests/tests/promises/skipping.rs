@@ -212,6 +212,7 @@ fn skips(house: House, lanes: &[Lane]) {
 
     let session = scene.session();
     assert_eq!(session.drops, 1, "{session:?}");
+    assert_eq!(session.dropped_units, missing.len() as u64, "{session:?}");
     let packets = missing.len() as u64 * SHAPE.frame_packets;
     assert!(session.dropped_bytes > packets * 1200, "{session:?}");
 }

@@ -200,5 +200,6 @@ fn reader_item(media: Option<&SessionRecord>) -> Value {
         })),
         "drops": drops,
         "droppedBytes": reader.map(|reader| reader.dropped_bytes.value()),
+        "droppedAccessUnits": reader.map(|reader| reader.dropped_units.value()),
     })
 }
