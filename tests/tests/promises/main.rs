@@ -56,6 +56,7 @@
 //! | a ring is full | `rings`: nobody waits; the stream is cut for that shard, counted, and goes on at a key frame |
 //! | a peer resets in mid-frame | `ends`: the partial packet reaches nobody, on either shard |
 //! | a publisher flaps ten times a second | `continuity`: its readers are kept within the grace, and tasks do not grow; `succession`: without grace they are ended, and the path works |
+//! | a partition of 30 s | `partition`: sessions end by deadline on both sides of the cut, whoever can wait so long goes on, and who comes back plays (nothing is pulled from elsewhere yet) |
 //! | descriptors run out | `system`: accepting waits by timer, streams go on, whoever waited is served; `tests/http`, `descriptors`: the API answers on connections old and new |
 //! | memory, bit rates, readers or busy shards near their limits | `limits`: new sessions are refused with the reason, and those who are there lose nothing |
 //! | a slow hash | `authentication`: refused at its deadline; nobody else waits |

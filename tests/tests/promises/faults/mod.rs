@@ -1,7 +1,9 @@
 //! Faults of the machine and of the server itself: a shard that is busy, a full ring, a panic, a limit that is reached,
-//! a kernel that forbids. Whatever they take, they take no more.
+//! a kernel that forbids, a network in two parts. Whatever they take, they take no more.
 
 mod panics;
+#[cfg(target_os = "linux")]
+mod partition;
 mod rings;
 mod stalls;
 mod system;
