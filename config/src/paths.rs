@@ -89,7 +89,7 @@ impl Default for PathConfig {
             slow_reader: SlowReader::DropToKeyFrame,
             reader_queue_bytes: 8 << 20,
             reader_queue_age: Duration::from_secs(5),
-            start: Start::KeyFrame,
+            start: Start::CatchUp,
         }
     }
 }

@@ -192,7 +192,7 @@ fn paths_are_added_patched_replaced_and_removed() {
         Err(ChangeError::PathNotFound)
     ));
     add(&mut document, "cam", &json!({})).unwrap();
-    assert_eq!(path(&document, "cam")["start"], "keyFrame");
+    assert_eq!(path(&document, "cam")["start"], "catchUp");
 }
 
 #[test]

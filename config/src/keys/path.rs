@@ -235,7 +235,7 @@ pub(crate) const PATH: &[Key] = &[
     key(
         "start",
         Kind::Choice(&["live", "keyFrame", "gop", "catchUp"]),
-        "keyFrame",
+        "catchUp",
         Built,
     ),
 ];

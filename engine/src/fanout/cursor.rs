@@ -24,6 +24,17 @@ pub enum Start {
     CatchUp,
 }
 
+impl Start {
+    /// For a reader that has paused: it is given nothing again, since its numbers never go back.
+    #[must_use]
+    pub fn after_pause(self) -> Self {
+        match self {
+            Self::Live => Self::Live,
+            Self::KeyFrame | Self::Gop | Self::CatchUp => Self::KeyFrame,
+        }
+    }
+}
+
 /// What the reader does next.
 #[derive(Debug)]
 pub enum Next<'log> {

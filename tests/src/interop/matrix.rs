@@ -85,8 +85,9 @@ pub const CASES: [Case; 9] = [
 ];
 
 impl Case {
-    /// The daemon's configuration. Readers spread over the shards at once, so that every ring is used. `rtspclientsink`
-    /// sends its first 2 s at once, more than the system's usual buffer holds.
+    /// The daemon's configuration. Readers spread over the shards at once, so that every ring is used, and begin at a key
+    /// frame with pictures and sound of one time: all of both is to be there. `rtspclientsink` sends its first 2 s at once,
+    /// more than the system's usual buffer holds.
     pub fn configuration(&self) -> String {
         let Self {
             shards,
@@ -97,7 +98,7 @@ impl Case {
         format!(
             "shards: {shards}\ndriver: {driver}\nmoveLive: {move_live}\ngatherReaders: 0\n\
              udpReadBufferSize: 2097152\n{}\
-             paths:\n  all_others:\n",
+             paths:\n  all_others:\n    start: keyFrame\n",
             self.login.configuration()
         )
     }

@@ -20,9 +20,10 @@ const PATH_LIMIT: Duration = Duration::from_secs(20);
 /// A reader that is started while the clip begins decodes its first key frame within so many seconds of it. The slowest
 /// is VLC behind `rtspclientsink`, which sends its first 2 s at once.
 const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(5);
-/// What the audio may lack of the video's duration: it starts and ends up to a muxing interval apart, and decoders
-/// swallow their first frames.
-const AUDIO_SLACK: Duration = Duration::from_millis(750);
+/// What the audio may lack of the video's duration: it starts and ends up to a muxing interval apart, decoders swallow
+/// their first frames, and a reader that catches up is given a group of pictures of a second, but no sound, from before it
+/// came.
+const AUDIO_SLACK: Duration = Duration::from_millis(1750);
 
 /// Which clip goes which way.
 #[derive(Debug, Clone, Copy)]

@@ -28,6 +28,8 @@ pub(crate) struct Stage {
     address: SocketAddr,
     publisher: Publisher,
     source: Source,
+    /// Bytes since the latest key frame, which are what a reader who comes now catches up with.
+    group_bytes: usize,
 }
 
 impl Stage {
@@ -36,14 +38,14 @@ impl Stage {
             address,
             publisher: Publisher::start(address, PATH).expect("the path is free"),
             source: Source::new(SHAPE),
+            group_bytes: 0,
         }
     }
 
     /// Sends so many batches, each when every reader has the last one. `before` is called when all are made and none is
     /// sent.
     pub(crate) fn send(&mut self, batches: usize, readers: &mut [Reader], before: impl FnOnce()) {
-        let mut batch = || interleave(0, &self.source.next_frame());
-        let made: Vec<_> = std::iter::repeat_with(&mut batch).take(batches).collect();
+        let made: Vec<_> = (0..batches).map(|_| self.next_batch()).collect();
         before();
         for batch in &made {
             let begin = Instant::now();
@@ -59,6 +61,15 @@ impl Stage {
         }
     }
 
+    fn next_batch(&mut self) -> Vec<u8> {
+        if self.source.frames().is_multiple_of(SHAPE.gop_frames) {
+            self.group_bytes = 0;
+        }
+        let batch = interleave(0, &self.source.next_frame());
+        self.group_bytes += batch.len();
+        batch
+    }
+
     /// A reader up to and without PLAY.
     pub(crate) fn set_up_reader(&self) -> Reader {
         self.connect().0
@@ -67,6 +78,7 @@ impl Stage {
     /// A reader that plays.
     pub(crate) fn play_reader(&self) -> Reader {
         let (mut reader, session) = self.connect();
+        reader.behind_bytes = self.group_bytes;
         let url = self.url();
         reader.ask(&format!(
             "PLAY {url} RTSP/1.0\r\nCSeq: 3\r\nSession: {session}\r\n\r\n"
@@ -80,8 +92,11 @@ impl Stage {
         stream.set_nodelay(true).expect("a socket");
         let timeout = Some(READ_TIMEOUT);
         stream.set_read_timeout(timeout).expect("a socket");
-        let is_clocked = false;
-        let mut reader = Reader { stream, is_clocked };
+        let mut reader = Reader {
+            stream,
+            is_clocked: false,
+            behind_bytes: 0,
+        };
         let url = self.url();
         reader.ask(&format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n"));
         let granted = reader.ask(&format!(
@@ -105,6 +120,8 @@ pub(crate) struct Reader {
     stream: TcpStream,
     /// It has had the sender report that comes before the first packet.
     is_clocked: bool,
+    /// Bytes that it has still to catch up with.
+    behind_bytes: usize,
 }
 
 impl Reader {
@@ -113,14 +130,14 @@ impl Reader {
         self.ask("OPTIONS * RTSP/1.0\r\nCSeq: 9\r\n\r\n");
     }
 
-    /// Sends a request and reads its answer to the end.
+    /// Sends a request and reads its answer to the end, and nothing of what follows.
     fn ask(&mut self, request: &str) -> String {
         self.stream
             .write_all(request.as_bytes())
             .expect("the server reads");
         let (mut buffer, mut filled) = ([0; BUFFER_BYTES], 0);
         while !is_whole(&buffer[..filled]) {
-            filled += self.read(&mut buffer[filled..]);
+            filled += self.read(&mut buffer[filled..=filled]);
         }
         let answer = String::from_utf8_lossy(&buffer[..filled]);
         assert!(answer.starts_with("RTSP/1.0 200"), "{request}{answer}");
@@ -129,8 +146,8 @@ impl Reader {
 
     /// Reads a batch to its end, and what comes before the first one.
     fn take(&mut self, batch: &[u8]) {
-        if !std::mem::replace(&mut self.is_clocked, true) {
-            self.take_report();
+        while !self.is_clocked || self.behind_bytes > 0 {
+            self.take_early_frame();
         }
         let (mut buffer, mut left) = ([0; BUFFER_BYTES], batch.len());
         while left > 0 {
@@ -150,14 +167,20 @@ impl Reader {
         }
     }
 
-    fn take_report(&mut self) {
+    /// The sender report, or a packet that the reader catches up with.
+    fn take_early_frame(&mut self) {
         let mut header = [0; 4];
         self.stream.read_exact(&mut header).expect("a frame");
-        assert_eq!(header[..2], *b"$\x01", "RTCP comes first");
-        let bytes = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let mut report = [0; 256];
-        let report = report.get_mut(..bytes).expect("a short report");
-        self.stream.read_exact(report).expect("the report");
+        let [magic, channel, length @ ..] = header;
+        assert_eq!(magic, b'$');
+        let bytes = usize::from(u16::from_be_bytes(length));
+        let mut frame = [0; BUFFER_BYTES];
+        let frame = frame.get_mut(..bytes).expect("a short frame");
+        self.stream.read_exact(frame).expect("the frame");
+        match channel {
+            1 => self.is_clocked = true,
+            _ => self.behind_bytes -= header.len() + bytes,
+        }
     }
 }
 

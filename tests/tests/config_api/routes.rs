@@ -41,7 +41,7 @@ fn paths_are_added_shown_patched_replaced_and_deleted_in_mediamtx_words() {
     let path = get(api, "/v3/config/paths/get/a/b");
     assert_eq!(
         (&path["maxReaders"], &path["start"]),
-        (&json!(4), &json!("keyFrame"))
+        (&json!(4), &json!("catchUp"))
     );
     change(api, "POST", "/v3/config/paths/replace/new", &json!({}));
     change(

@@ -20,6 +20,8 @@ use shardcast_tests::scene::rtp::Rtp;
 const PATH: &str = "live/camera";
 /// Longer than any test takes to bring the publisher back.
 const PATIENT: &str = "gatherReaders: 0\npathDefaults: {publisherGrace: 20s}\n";
+const PATIENT_FROM_KEY_FRAMES: &str =
+    "gatherReaders: 0\npathDefaults: {publisherGrace: 20s, start: keyFrame}\n";
 const GRACE: Duration = Duration::from_secs(20);
 
 fn publish(rig: &Rig, units: u64) -> Broadcast {
@@ -137,7 +139,7 @@ fn send_frames(rig: &Rig, publisher: &UdpPublisher, frames: usize) {
 #[test]
 fn a_stream_without_publisher_can_be_described_and_read() {
     for house in [House::SMALL, House::USUAL, House::RIGID] {
-        let rig = Rig::start(house, PATIENT);
+        let rig = Rig::start(house, PATIENT_FROM_KEY_FRAMES);
         let first = publish(&rig, 6);
         rig.wait_taken_in(PATH, first.sent_bytes());
         drop(first);

@@ -15,6 +15,10 @@ const PATH: &str = "live/camera";
 const UNIT_PACKETS: u64 = 3;
 /// Access units in a group of pictures of a broadcast.
 const GROUP_UNITS: u64 = 5;
+/// Readers begin where it is known beforehand ...
+const KEY_FRAME: &str = "pathDefaults: {start: keyFrame}\n";
+/// ... and are spread.
+const SPREAD: &str = "gatherReaders: 0\npathDefaults: {start: keyFrame}\n";
 
 /// A broadcast of video and sound of which the server has taken `units` access units in.
 fn broadcast(rig: &Rig, units: u64) -> Broadcast {
@@ -44,7 +48,7 @@ fn assert_whole(player: &mut Player, broadcast: &Broadcast, first: u64) {
 fn every_packet_of_both_tracks_comes_in_order_from_a_start_point_to_the_end() {
     for house in House::ALL {
         for gather in [0, 64] {
-            let rig = Rig::start(house, &format!("gatherReaders: {gather}\n"));
+            let rig = Rig::start(house, &format!("gatherReaders: {gather}\n{KEY_FRAME}"));
             let mut broadcast = broadcast(&rig, 7);
             let mut players: Vec<Player> = (0..4)
                 .map(|_| Player::start(rig.address(), PATH, &BOTH_LANES).unwrap())
@@ -61,7 +65,7 @@ fn every_packet_of_both_tracks_comes_in_order_from_a_start_point_to_the_end() {
 #[test]
 fn a_reader_on_another_shard_than_the_owners_loses_nothing() {
     for house in [House::USUAL, House::RIGID] {
-        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let rig = Rig::start(house, SPREAD);
         let mut broadcast = broadcast(&rig, 1);
         let owner = rig.snapshot().paths[0].owner;
         let (mut here, mut there) = (Vec::new(), Vec::new());
@@ -87,7 +91,7 @@ fn a_reader_on_another_shard_than_the_owners_loses_nothing() {
 
 #[test]
 fn peers_over_ipv4_and_over_ipv6_share_a_stream() {
-    let rig = Rig::start(House::USUAL, "");
+    let rig = Rig::start(House::USUAL, KEY_FRAME);
     let addresses = [rig.address(), rig.address_v6()];
     for publisher in addresses {
         let mut broadcast = Broadcast::start(publisher, PATH, Tracks::VideoAndSound).unwrap();
@@ -106,7 +110,7 @@ fn peers_over_ipv4_and_over_ipv6_share_a_stream() {
 #[test]
 fn a_reader_is_given_only_the_tracks_that_it_has_set_up() {
     for house in [House::SMALL, House::RIGID] {
-        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let rig = Rig::start(house, SPREAD);
         let mut broadcast = broadcast(&rig, 1);
         let lanes: [&[Lane]; 4] = [
             &[(VIDEO, 0, 1)],
@@ -136,7 +140,7 @@ fn a_reader_is_given_only_the_tracks_that_it_has_set_up() {
 #[test]
 fn more_channel_maps_than_are_kept_as_images_are_served_at_once() {
     for house in [House::SMALL, House::RIGID] {
-        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let rig = Rig::start(house, SPREAD);
         let mut broadcast = broadcast(&rig, 1);
         let maps: [[Lane; 2]; 7] = [
             [(VIDEO, 2, 3), (SOUND, 0, 1)],
@@ -263,7 +267,7 @@ fn each_track_begins_with_its_clock_and_all_clocks_agree() {
 #[test]
 fn a_late_reader_waits_for_the_next_key_frame() {
     for house in House::ALL {
-        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let rig = Rig::start(house, SPREAD);
         let mut broadcast = broadcast(&rig, GROUP_UNITS + 2);
         let mut player = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
         broadcast.send(GROUP_UNITS).unwrap();
@@ -301,7 +305,7 @@ fn parameter_sets_come_before_the_first_slice() {
 #[test]
 fn asking_about_another_path_does_not_change_what_is_played() {
     for house in [House::SMALL, House::USUAL, House::RIGID] {
-        let rig = Rig::start(house, "");
+        let rig = Rig::start(house, KEY_FRAME);
         let mut wanted = broadcast(&rig, 1);
         let other = Broadcast::start(rig.address(), "another", Tracks::Video).unwrap();
         let mut player = Player::prepare(rig.address(), PATH, &BOTH_LANES).unwrap();

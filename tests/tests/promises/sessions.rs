@@ -25,20 +25,20 @@ fn a_paused_reader_goes_on_at_the_next_key_frame() {
         let rig = Rig::start(house, "gatherReaders: 0\n");
         let mut broadcast = broadcast(&rig, Tracks::VideoAndSound);
         let mut player = Player::start(rig.address(), PATH, &BOTH_LANES).unwrap();
-        let mut begin = 0;
+        let mut paused = None;
         for _ in 0..3 {
             broadcast.send(2 * GROUP_UNITS).unwrap();
             let mut haul = Haul::default();
             player.read_packets(&mut haul, 9).unwrap();
             let first = haul.video.first().unwrap().frame;
             assert!(
-                first > begin && first.is_multiple_of(GROUP_UNITS),
+                Some(first) > paused && first.is_multiple_of(GROUP_UNITS),
                 "{first}"
             );
             player.pause().unwrap();
             broadcast.send(3).unwrap();
             rig.wait_taken_in(PATH, broadcast.sent_bytes());
-            begin = broadcast.units() - 1;
+            paused = Some(broadcast.units() - 1);
             drain(&mut player);
             player.play().unwrap();
         }
@@ -206,7 +206,10 @@ fn many_requests_at_once_while_playing_are_all_answered() {
 #[test]
 fn a_path_takes_max_readers_and_not_one_more() {
     for house in House::ALL {
-        let rig = Rig::start(house, "gatherReaders: 0\npathDefaults:\n  maxReaders: 3\n");
+        let rig = Rig::start(
+            house,
+            "gatherReaders: 0\npathDefaults: {maxReaders: 3, start: keyFrame}\n",
+        );
         let mut broadcast = broadcast(&rig, Tracks::Video);
         let start = || Player::start(rig.address(), PATH, &VIDEO_LANE);
         let mut players: Vec<Player> = (0..3).map(|_| start().unwrap()).collect();

@@ -80,7 +80,7 @@ fn assert_no_jump(packets: &[Rtp]) {
 #[test]
 fn readers_of_the_first_publisher_are_given_all_of_the_second() {
     for house in House::ALL {
-        let rig = Rig::start(house, "gatherReaders: 0\n");
+        let rig = Rig::start(house, "gatherReaders: 0\npathDefaults: {start: keyFrame}\n");
         let mut first = publish(&rig, Tracks::VideoAndSound);
         rig.wait_taken_in(PATH, first.sent_bytes());
         let mut player = Player::start(rig.address(), PATH, &BOTH_LANES).unwrap();

@@ -233,7 +233,10 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Places the cursor, answers PLAY, and tells that a reader has begun.
-    fn begin_play(&mut self, start: ReaderStart) -> (Rc<Play>, Media) {
+    fn begin_play(&mut self, mut start: ReaderStart) -> (Rc<Play>, Media) {
+        if self.reading.is_some() {
+            start.start = start.start.after_pause();
+        }
         let record = SessionRecord::new(
             self.session.id,
             Role::Reader,
