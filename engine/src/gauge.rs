@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use shardcast_runtime::RuntimeHandle;
 
+use crate::limits::LIMITS;
 use crate::path::PathName;
 use crate::shard::ServerState;
 
@@ -27,6 +28,9 @@ const READER_BYTES: u64 = 4 << 10;
 
 /// Looks of which the bit rate sent is a mean: two seconds, as long as the shards' busy share.
 const LOOKS_OF_A_MEAN: u32 = 4;
+
+/// Refusals of one limit are told at most so often.
+const TOLD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keeps the thread at work until it is dropped.
 #[derive(Debug)]
@@ -46,12 +50,14 @@ impl Gauge {
 }
 
 fn look_after(server: &ServerState, runtime: &RuntimeHandle, ended: &Receiver<Infallible>) {
+    let mut told = [Told::default(); LIMITS];
     let (mut sent, mut paths) = (SentMeter::new(), HashMap::new());
     loop {
         measure_shards(server, runtime);
         measure_memory(server, &mut paths);
         let bit_rate = sent.note(server.records.outbound_bytes(), shardcast_platform::now());
         server.limits.set_sent_bit_rate(bit_rate);
+        tell_refusals(server, &mut told, shardcast_platform::now());
         if ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -85,6 +91,36 @@ fn log_bytes(server: &ServerState, paths: &mut HashMap<PathName, u64>) -> u64 {
         None => drop(paths.insert(path.clone(), log.held_bytes())),
     });
     paths.drain().map(|(_path, bytes)| bytes).sum()
+}
+
+/// What the log has said of a limit's refusals.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    refused: u64,
+    at: Option<Instant>,
+}
+
+/// Says which limits have refused sessions: a line per limit and interval, however many those are.
+fn tell_refusals(server: &ServerState, told: &mut [Told; LIMITS], now: Instant) {
+    let refusals = server.refusals();
+    for (report, told) in server.limit_reports().iter().zip(told) {
+        let refused = refusals.of(report.reason);
+        let is_due = told
+            .at
+            .is_none_or(|at| now.saturating_duration_since(at) >= TOLD_INTERVAL);
+        if refused > told.refused && is_due {
+            let (name, unit) = (report.name, report.unit);
+            let (used, most) = (report.used, report.limit.unwrap_or_default());
+            let more = refused - told.refused;
+            tracing::warn!(
+                "[limits] {name}: {used} of {most} {unit} are in use, {more} more were refused"
+            );
+            *told = Told {
+                refused,
+                at: Some(now),
+            };
+        }
+    }
 }
 
 /// The mean bit rate of the last looks.

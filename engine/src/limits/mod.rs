@@ -21,7 +21,7 @@ pub use ledger::{Ledger, ReaderKind, ReaderPass, Taken};
 pub use memory::{MemoryBudget, MemoryUse, log_bytes_of};
 pub use meter::{RateMeter, announced_bit_rate};
 pub use reached::Reached;
-pub use report::{ByAddress, LimitReport};
+pub use report::{ByAddress, LIMITS, LimitReport};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

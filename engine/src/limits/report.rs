@@ -5,6 +5,9 @@ use shardcast_config::LimitsConfig;
 use super::Limits;
 use crate::refusal::RefusalReason;
 
+/// How many limits there are.
+pub const LIMITS: usize = 6;
+
 /// A limit, and what is taken of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitReport {
@@ -34,7 +37,7 @@ pub struct ByAddress {
 impl Limits {
     /// All of them.
     #[must_use]
-    pub fn report(&self, limits: &LimitsConfig, by_address: ByAddress) -> [LimitReport; 6] {
+    pub fn report(&self, limits: &LimitsConfig, by_address: ByAddress) -> [LimitReport; LIMITS] {
         let taken = self.ledger.taken();
         let report = |name, unit, limit: u64, used, reason| LimitReport {
             name,

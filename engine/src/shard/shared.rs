@@ -14,7 +14,7 @@ use crate::connections::Connections;
 use crate::event::EventBus;
 use crate::fanout::Drop;
 use crate::latency::LatencyBoard;
-use crate::limits::{ByAddress, LimitReport, Limits};
+use crate::limits::{ByAddress, LIMITS, LimitReport, Limits};
 use crate::path::{Directory, PathEntry, PathName};
 use crate::record::{DROP_REASONS, DropCounts, DropsByReason, LogRecords, SessionRecords};
 use crate::refusal::{RefusalCounters, RefusalReason, Refusals};
@@ -108,7 +108,7 @@ impl ServerState {
 
     /// Every limit, and what is taken of it.
     #[must_use]
-    pub fn limit_reports(&self) -> [LimitReport; 6] {
+    pub fn limit_reports(&self) -> [LimitReport; LIMITS] {
         let by_address = ByAddress {
             connections: self.connections.most_of_an_address(),
             sessions: self.idle_sessions.most_of_an_address(),

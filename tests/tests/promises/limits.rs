@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use shardcast::RefusalReason;
 use shardcast::event::SessionEnd;
+use shardcast_tests::daemon::Daemon;
 use shardcast_tests::http::{get, send_json};
 use shardcast_tests::peer::PeerError;
 use shardcast_tests::peer::connection::Connection;
 use shardcast_tests::peer::message::Response;
 use shardcast_tests::peer::udp::UdpReader;
+use shardcast_tests::procfs::Process;
 use shardcast_tests::scene::PATIENCE;
 use shardcast_tests::scene::broadcast::{Broadcast, Tracks};
 use shardcast_tests::scene::house::House;
@@ -153,12 +155,9 @@ fn an_address_has_its_number_of_connections_whatever_they_do() {
         let rig = Rig::start(house, "connectionsPerAddress: 3\n");
         let mut broadcast = Broadcast::start(rig.address(), "cam", Tracks::Video).unwrap();
         let mut player = play(&rig);
-        let idle = Connection::open(rig.address()).unwrap();
-        let counted = |snapshot: &shardcast::Snapshot| {
-            let sessions: u64 = snapshot.shards.iter().map(|shard| shard.sessions).sum();
-            (sessions == 3).then_some(())
-        };
-        rig.wait_counters("three connections", counted);
+        let mut idle = Connection::open(rig.address()).unwrap();
+        let url = "rtsp://localhost/";
+        idle.request("OPTIONS", url, &[], b"").unwrap();
         let mut surplus = Connection::open(rig.address()).unwrap();
         let peer = surplus.socket().local_addr().unwrap();
         let answer = surplus.next_response().unwrap();
@@ -175,12 +174,12 @@ fn an_address_has_its_number_of_connections_whatever_they_do() {
         ));
         Connection::open(rig.address_v6())
             .unwrap()
-            .request("OPTIONS", "rtsp://localhost/", &[], b"")
+            .request("OPTIONS", url, &[], b"")
             .unwrap();
         drop(idle);
         poll_until(PATIENCE, || {
             let mut next = Connection::open(rig.address()).ok()?;
-            let answer = next.request("OPTIONS", "rtsp://localhost/", &[], b"");
+            let answer = next.request("OPTIONS", url, &[], b"");
             answer.is_ok().then_some(())
         })
         .expect("room for one more");
@@ -341,5 +340,61 @@ fn a_shard_with_clearly_more_readers_gives_new_ones_to_the_other() {
     broadcast.send(10).unwrap();
     for player in &mut players {
         player.read_packets(&mut Haul::default(), 9).unwrap();
+    }
+}
+
+/// A server with so little memory that a few publishers are too many, as a process of its own.
+const LITTLE_MEMORY: &str =
+    "memory: 96M\nshards: 2\npathDefaults:\n  logBytes: 8M\npaths:\n  all_others:\n";
+const LITTLE_MEMORY_BYTES: u64 = 96 << 20;
+
+/// More publishers than would fit.
+const PUBLISHERS_MAX: usize = 100;
+
+#[test]
+fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
+    let daemon = Daemon::start(LITTLE_MEMORY).unwrap();
+    let address = daemon.address();
+    let mut first = Broadcast::start(address, "cam", Tracks::Video).unwrap();
+    let mut reader = Player::start(address, "cam", &VIDEO_LANE).unwrap();
+    let (mut published, mut refused) = (Vec::new(), None);
+    for number in 0..PUBLISHERS_MAX {
+        match Broadcast::start(address, &format!("more{number}"), Tracks::Video) {
+            Ok(broadcast) => published.push(broadcast),
+            Err(PeerError::Refused { method, status }) => {
+                refused = Some((method, status));
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        // Each fills its log.
+        if let Some(broadcast) = published.last_mut() {
+            fill(broadcast);
+        }
+        let resident = Process::of(daemon.process_id()).resident_bytes();
+        assert!(resident < LITTLE_MEMORY_BYTES, "{resident}");
+    }
+    let refused = refused.expect("an end of memory");
+    assert!(
+        ["ANNOUNCE", "RECORD"].contains(&refused.0.as_str()),
+        "{refused:?}"
+    );
+    assert_eq!(refused.1, 503);
+    assert!(published.len() > 2, "{}", published.len());
+    for broadcast in &mut published {
+        broadcast.send(1).unwrap();
+    }
+    first.send(10).unwrap();
+    reader.read_packets(&mut Haul::default(), 9).unwrap();
+    let resident = Process::of(daemon.process_id()).resident_bytes();
+    assert!(resident < LITTLE_MEMORY_BYTES, "{resident}");
+    assert!(!daemon.wait_log("[limits] memory").is_empty());
+}
+
+/// Sends what is more than a log of 8 MiB holds.
+fn fill(broadcast: &mut Broadcast) {
+    let before = broadcast.sent_bytes();
+    while broadcast.sent_bytes() - before < 9 << 20 {
+        broadcast.send(10).unwrap();
     }
 }
