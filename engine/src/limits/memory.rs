@@ -18,6 +18,10 @@ const AUTO_PERCENT: u64 = 70;
 /// share.
 const READER_BYTES: u64 = 16 << 10;
 
+/// The part of the budget that is not promised to anybody: between two measurements streams may become faster than was
+/// known.
+const SPARE_PART: u64 = 16;
+
 /// Of memory that can be had where the system does not say.
 const UNKNOWN_BYTES: u64 = 1 << 30;
 
@@ -137,7 +141,7 @@ impl MemoryBudget {
     /// [`Reached::Memory`].
     pub fn look(&self, bytes: u64, limits: &LimitsConfig) -> Result<(), Reached> {
         let limit_bytes = self.limit_bytes(limits);
-        match self.in_use().total_bytes().saturating_add(bytes) > limit_bytes {
+        match self.in_use().total_bytes().saturating_add(bytes) > taken_up_to(limit_bytes) {
             true => Err(Reached::Memory(limit_bytes)),
             false => Ok(()),
         }
@@ -152,7 +156,7 @@ impl MemoryBudget {
         let fits = |reserved: u64| {
             let reserved = reserved.saturating_add(bytes);
             let in_use = self.in_use_beside(reserved);
-            (in_use.total_bytes() <= limit_bytes).then_some(reserved)
+            (in_use.total_bytes() <= taken_up_to(limit_bytes)).then_some(reserved)
         };
         let reserved = &self.reserved_bytes;
         match reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
@@ -179,13 +183,19 @@ impl MemoryBudget {
     }
 }
 
-/// What a log will hold of a stream with this bit rate: `age` of it, or `most` bytes, and a fifth more for what lies around
-/// it.
+/// What sessions may have of the limit.
+fn taken_up_to(limit_bytes: u64) -> u64 {
+    limit_bytes - limit_bytes / SPARE_PART
+}
+
+/// What a log that holds `held` bytes will grow by with a stream of this bit rate: until it holds `age` of it or `most`
+/// bytes, and a quarter more for what lies around them.
 #[must_use]
-pub fn log_bytes_of(bit_rate: u64, most: usize, age: Duration) -> u64 {
+pub fn log_growth(bit_rate: u64, most: usize, age: Duration, held: u64) -> u64 {
     let bytes = u128::from(bit_rate) / 8 * age.as_millis() / 1000;
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).min(most as u64);
-    bytes.saturating_add(bytes / 5)
+    let growth = bytes.saturating_sub(held);
+    growth.saturating_add(growth / 4)
 }
 
 #[cfg(test)]
@@ -202,12 +212,12 @@ mod tests {
 
     #[test]
     fn what_is_reserved_fits_to_the_last_byte_and_no_further() {
-        let (budget, limits) = (MemoryBudget::with_available(1, 0), limits(1000));
+        let (budget, limits) = (MemoryBudget::with_available(1, 0), limits(1066));
         budget.set_measured(400, 500);
         budget.set_growth(0, 300);
         assert_eq!(budget.reserve(200, &limits), Ok(()));
-        assert_eq!(budget.reserve(1, &limits), Err(Reached::Memory(1000)));
-        assert_eq!(budget.look(1, &limits), Err(Reached::Memory(1000)));
+        assert_eq!(budget.reserve(1, &limits), Err(Reached::Memory(1066)));
+        assert_eq!(budget.look(1, &limits), Err(Reached::Memory(1066)));
         assert_eq!(budget.look(0, &limits), Ok(()));
         assert_eq!(budget.in_use().total_bytes(), 1000);
     }
@@ -244,8 +254,9 @@ mod tests {
     #[test]
     fn a_log_holds_its_age_or_its_bytes() {
         let second = Duration::from_secs(1);
-        assert_eq!(log_bytes_of(8_000, 10_000, 5 * second), 6_000);
-        assert_eq!(log_bytes_of(8_000, 1_000, 5 * second), 1_200);
-        assert_eq!(log_bytes_of(0, 1 << 20, second), 0);
+        assert_eq!(log_growth(8_000, 10_000, 5 * second, 0), 6_250);
+        assert_eq!(log_growth(8_000, 10_000, 5 * second, 4_000), 1_250);
+        assert_eq!(log_growth(8_000, 1_000, 5 * second, 0), 1_250);
+        assert_eq!(log_growth(0, 1 << 20, second, 0), 0);
     }
 }

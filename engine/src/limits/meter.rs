@@ -16,7 +16,7 @@ const SAMPLES_MAX: usize = 6;
 const YOUNG: Duration = Duration::from_secs(2);
 
 /// The bit rate of a stream that was announced without one, until it is measured: a camera's.
-const ASSUMED_BIT_RATE: u64 = 1_000_000;
+const ASSUMED_BIT_RATE: u64 = 2_000_000;
 
 /// The bit rate with which a stream was announced: what its tracks say by `b=AS`, in kbit/s (RFC 8866 section 5.8), or
 /// what most have.

@@ -18,7 +18,7 @@ mod report;
 
 pub use busy::{Busy, Place};
 pub use ledger::{Ledger, ReaderKind, ReaderPass, Taken};
-pub use memory::{MemoryBudget, MemoryUse, log_bytes_of};
+pub use memory::{MemoryBudget, MemoryUse, log_growth};
 pub use meter::{RateMeter, announced_bit_rate};
 pub use reached::Reached;
 pub use report::{ByAddress, LIMITS, LimitReport};

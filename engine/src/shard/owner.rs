@@ -17,7 +17,7 @@ use super::{
 };
 use crate::event::{Event, SessionEnd};
 use crate::fanout::{Appended, EndReason, Log, LogLimits, SharedLog};
-use crate::limits::{RateMeter, Reached, announced_bit_rate, log_bytes_of};
+use crate::limits::{RateMeter, Reached, announced_bit_rate, log_growth};
 use crate::path::{Occupancy, PathEntry, PathId, PathName, PublishRefusal, ReadRefusal, Seat};
 use crate::random::random_u32;
 use crate::session_id::SessionId;
@@ -526,7 +526,7 @@ impl OwnedStream {
     /// What its log will grow by at this bit rate.
     fn growth_bytes(&self, bit_rate: u64, limits: LogLimits) -> u64 {
         let held_bytes = self.log.log.borrow().record().held_bytes();
-        log_bytes_of(bit_rate, limits.bytes, limits.age).saturating_sub(held_bytes)
+        log_growth(bit_rate, limits.bytes, limits.age, held_bytes)
     }
 
     fn is_waiting(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What the server takes upon itself: readers, bit rates, connections of an address, memory, busy shards. One more than
 //! there is room for is refused before it begins, is told why, and may ask again; those who are there lose nothing.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use shardcast_tests::peer::PeerError;
 use shardcast_tests::peer::connection::Connection;
 use shardcast_tests::peer::message::Response;
 use shardcast_tests::peer::udp::UdpReader;
+use shardcast_tests::port::free_tcp_port;
 use shardcast_tests::procfs::Process;
 use shardcast_tests::scene::PATIENCE;
 use shardcast_tests::scene::broadcast::{Broadcast, Tracks};
@@ -353,8 +354,11 @@ const PUBLISHERS_MAX: usize = 100;
 
 #[test]
 fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
-    let daemon = Daemon::start(LITTLE_MEMORY).unwrap();
+    let api = SocketAddr::from((Ipv4Addr::LOCALHOST, free_tcp_port().unwrap()));
+    let text = format!("api: yes\napiAddress: {api}\n{LITTLE_MEMORY}");
+    let daemon = Daemon::start(&text).unwrap();
     let address = daemon.address();
+    let resident_bytes = || Process::of(daemon.process_id()).resident_bytes();
     let mut first = Broadcast::start(address, "cam", Tracks::Video).unwrap();
     let mut reader = Player::start(address, "cam", &VIDEO_LANE).unwrap();
     let (mut published, mut refused) = (Vec::new(), None);
@@ -371,7 +375,8 @@ fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
         if let Some(broadcast) = published.last_mut() {
             fill(broadcast);
         }
-        let resident = Process::of(daemon.process_id()).resident_bytes();
+        wait_measured(api, resident_bytes());
+        let resident = resident_bytes();
         assert!(resident < LITTLE_MEMORY_BYTES, "{resident}");
     }
     let refused = refused.expect("an end of memory");
@@ -386,9 +391,20 @@ fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
     }
     first.send(10).unwrap();
     reader.read_packets(&mut Haul::default(), 9).unwrap();
-    let resident = Process::of(daemon.process_id()).resident_bytes();
+    let resident = resident_bytes();
     assert!(resident < LITTLE_MEMORY_BYTES, "{resident}");
     assert!(!daemon.wait_log("[limits] memory").is_empty());
+}
+
+/// Waits until the server has seen what it holds: what comes faster than it looks is what it keeps a part back for.
+fn wait_measured(api: SocketAddr, resident_bytes: u64) {
+    let is_seen = || {
+        let limits = get(api, "/v3/limits").json();
+        let mut items = limits["items"].as_array()?.iter();
+        let memory = items.find(|item| item["name"] == "memory")?;
+        (memory["resident"].as_u64()? + (1 << 20) >= resident_bytes).then_some(())
+    };
+    poll_until(PATIENCE, is_seen).expect("a look at memory");
 }
 
 /// Sends what is more than a log of 8 MiB holds.

@@ -8,7 +8,7 @@ use shardcast_protocol::rtsp::TransportKind;
 use shardcast_runtime::ShardId;
 
 use super::connection::Connection;
-use crate::limits::{Place, Reached, ReaderKind, announced_bit_rate, log_bytes_of};
+use crate::limits::{Place, Reached, ReaderKind, announced_bit_rate, log_growth};
 use crate::path::{PathEntry, PathName};
 use crate::session::transport::Transport;
 use crate::stream::StreamInfo;
@@ -105,6 +105,6 @@ impl<T: Transport> Connection<T> {
             return 0;
         }
         let path = config.path(name.as_str()).unwrap_or(&config.path_defaults);
-        log_bytes_of(announced_bit_rate(info), path.log_bytes, path.log_age)
+        log_growth(announced_bit_rate(info), path.log_bytes, path.log_age, 0)
     }
 }
