@@ -16,7 +16,6 @@ mod log_record;
 mod log_units;
 mod shared_log;
 mod slow_reader;
-mod turns;
 mod wake_queue;
 
 pub use catch_up::{CatchUp, PressedBatch};
@@ -27,5 +26,4 @@ pub use log::{Appended, EndReason, Entry, Log, LogLimits, Position};
 pub use log_record::{IN_STEP, LogPlace, LogRecord};
 pub use shared_log::{DatagramSeat, ReaderSeat, SharedLog};
 pub use slow_reader::{Drop, DropReason, SlowReader, SlowReaderPolicy};
-pub use turns::Turns;
 pub use wake_queue::{WakeLimits, WakeQueue};

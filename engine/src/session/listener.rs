@@ -14,7 +14,7 @@ use crate::event::{Event, Protocol, SessionEnd};
 use crate::random::random_u64;
 use crate::refusal::RefusalReason;
 use crate::session_id::SessionId;
-use crate::shard::{SessionHandle, Shard, Work};
+use crate::shard::{SessionHandle, Shard};
 use crate::supervise::{STAGE_ACCEPT, STAGE_SESSION, session_mark};
 
 /// Pause after a failed accept, as when descriptors have run out: long enough not to spin, short enough not to be noticed.
@@ -75,7 +75,7 @@ async fn accept_all(shard: &Rc<Shard>, listener: &TcpListener, service: &Service
         match accept(shard, listener, service, cancel).await {
             AcceptOutcome::Accepted(stream, peer) => {
                 is_failing = false;
-                shard.session_turns.wait_for(Work::Short).await;
+                shard.session_turns.wait().await;
                 serve_as(service, shard, stream, peer);
             }
             AcceptOutcome::Failed(error) => {

@@ -19,10 +19,10 @@ mod messages;
 mod multicast;
 mod news;
 mod owner;
-mod session_turns;
 mod sessions;
 mod shared;
 mod taker;
+mod turns;
 mod withdrawals;
 
 use std::cell::Cell;
@@ -52,13 +52,13 @@ pub use messages::{
 };
 pub use multicast::{MulticastAddresses, MulticastGroup, MulticastGroups};
 pub use news::News;
-pub use session_turns::{SessionTurns, Work};
 pub use sessions::{IDLE_TIMEOUT, Phase, SessionHandle, Sessions, Timeouts};
 pub use shared::{ConfigHandle, ServerState};
+pub use turns::Turns;
 pub use withdrawals::{Withdrawals, is_open_to_publishers};
 
 use crate::event::{Event, Protocol, SessionEnd};
-use crate::fanout::{Log, Turns, WakeLimits, WakeQueue};
+use crate::fanout::{Log, WakeLimits, WakeQueue};
 use crate::latency::ShardLatencies;
 use crate::path::{PathId, PathName};
 use crate::refusal::RefusalReason;
@@ -71,6 +71,7 @@ use crate::supervise::{
 use errands::OpenQuestions;
 use owner::OwnedPath;
 use taker::TakenPath;
+use turns::{CATCH_UP_TURNS, SESSION_TURNS};
 
 /// How often an owner measures its streams: often enough that whoever asks for room is told of the present one.
 const MEASURE_INTERVAL: Duration = Duration::from_millis(500);
@@ -83,10 +84,10 @@ pub struct Shard {
     pub server: Arc<ServerState>,
     /// The logs with news.
     pub wake_queue: WakeQueue,
-    /// Whose turn it is of those who catch up.
-    pub turns: Turns,
+    /// Turns of writes to those who catch up.
+    pub catch_up_turns: Turns,
     /// Turns of what is no media.
-    pub session_turns: SessionTurns,
+    pub session_turns: Turns,
     /// Closes batches in time.
     pub coalesce: CoalesceTimer,
     /// The sessions here.
@@ -140,8 +141,8 @@ impl Shard {
         let latencies = ShardLatencies::new(index, board, shardcast_platform::now());
         let shard = Rc::new(Self {
             wake_queue: WakeQueue::new(limits),
-            turns: Turns::default(),
-            session_turns: SessionTurns::default(),
+            catch_up_turns: Turns::new(CATCH_UP_TURNS),
+            session_turns: Turns::new(SESSION_TURNS),
             coalesce: CoalesceTimer::new(config.fanout.coalesce),
             sessions: Sessions::default(),
             datagrams,
@@ -159,7 +160,9 @@ impl Shard {
             STAGE_FANOUT,
             |shard| async move { shard.wake_queue.run().await },
         );
-        shard.spawn_stage(STAGE_FANOUT, |shard| async move { shard.turns.run().await });
+        shard.spawn_stage(STAGE_FANOUT, |shard| async move {
+            shard.catch_up_turns.run().await;
+        });
         shard.spawn_stage(STAGE_TURNS, |shard| async move {
             shard.session_turns.run().await;
         });

@@ -23,7 +23,7 @@ use super::{HEAD_BYTES_MAX, HttpService, ended};
 use crate::event::SessionEnd;
 use crate::refusal::RefusalReason;
 use crate::session::tls;
-use crate::shard::{Exchanges, SessionHandle, Shard, Work};
+use crate::shard::{Exchanges, SessionHandle, Shard};
 
 /// Streams of one connection at once (RFC 9113, section 5.1.2 recommends no less than 100).
 const STREAMS_MAX: u32 = 100;
@@ -95,7 +95,7 @@ impl Connected {
             }
             (None, first) => Ok((self.io(Stream::Plain(stream), first), first)),
             (Some(tls), First::Tls) => {
-                self.shard.session_turns.wait_for(Work::Handshake).await;
+                self.shard.session_turns.wait_alone().await;
                 let shaken = match race(tls.accept(stream), self.winding_down()).await {
                     Either::First(shaken) => shaken.map_err(|error| tls_failed(session, &error))?,
                     Either::Second(()) => return Err(ended(session, &"shut down")),

@@ -23,7 +23,7 @@ use crate::session::begun::Begun;
 use crate::session::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use crate::session::transport::{Source, Transport};
 use crate::session::writing::{ended, linger, write_message};
-use crate::shard::{Described, IdleSeat, MulticastGroup, Phase, SessionHandle, Shard, Work};
+use crate::shard::{Described, IdleSeat, MulticastGroup, Phase, SessionHandle, Shard};
 use crate::stream::StreamInfo;
 
 /// The `Server` header.
@@ -279,7 +279,7 @@ impl<T: Transport> Connection<T> {
 
     /// Goes on with a connection that has come from another shard with a question still open.
     pub(super) async fn run_with(mut self: Box<Self>, question: Question) -> SessionEnd {
-        self.shard.session_turns.wait_for(Work::Short).await;
+        self.shard.session_turns.wait().await;
         let flow = Box::pin(self.decide(question)).await;
         match self.follow(flow).await {
             Ok(connection) => connection.run().await,
@@ -369,7 +369,7 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn handle_request(&mut self, request: Request) -> Flow {
-        self.shard.session_turns.wait_for(Work::Short).await;
+        self.shard.session_turns.wait().await;
         self.identity.note_request(&request);
         let step = self.server.handle_request(&request);
         drop(request);

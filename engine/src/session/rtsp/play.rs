@@ -33,7 +33,7 @@ use crate::record::{Role, SessionRecord};
 use crate::session::begun::Begun;
 use crate::session::transport::{Sink, Source, Transport};
 use crate::session::writing::{discard, ended};
-use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard, Work};
+use crate::shard::{Described, Phase, Refusal, SessionHandle, Shard};
 use crate::stream::Generation;
 
 /// Room for a read while media is written: readers send reports and keep-alives, which are smaller than most requests.
@@ -179,11 +179,7 @@ impl<T: Transport> Connection<T> {
         next: Result<Question, SessionEnd>,
         written: Receiver<Written<T::Sink>>,
     ) -> Result<Box<Self>, SessionEnd> {
-        half.connection
-            .shard
-            .session_turns
-            .wait_for(Work::Short)
-            .await;
+        half.connection.shard.session_turns.wait().await;
         let ended = finish_play(&mut half, next, written).await;
         let Reading {
             mut connection,

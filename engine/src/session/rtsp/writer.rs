@@ -165,7 +165,7 @@ impl<S: Sink> Writer<S> {
                 }
                 // A group of pictures is many writes, and others have theirs between them.
                 Fill::Ready if queue.is_beginning() && self.has_news(&queue) => {
-                    Box::pin(self.play.subscription.shard.turns.wait()).await;
+                    Box::pin(self.play.subscription.shard.catch_up_turns.wait()).await;
                 }
                 Fill::Ready => {}
                 Fill::Empty => self.play.subscription.seat.wake.notified().await,
