@@ -133,7 +133,7 @@ fn a_broken_file_changes_nothing_and_the_log_names_file_line_and_key() {
     server.daemon.signal("HUP");
     let lines = server.daemon.wait_log("maxReader");
     assert!(
-        lines[0].contains("shardcast.yml:7:1: unknown key 'maxReader'"),
+        lines[0].contains("shardcast.yml:8:1: unknown key 'maxReader'"),
         "{lines:?}"
     );
     assert_eq!(get(server.api, "/v3/config/global/get"), before);

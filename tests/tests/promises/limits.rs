@@ -394,6 +394,16 @@ fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
     let resident = resident_bytes();
     assert!(resident < LITTLE_MEMORY_BYTES, "{resident}");
     assert!(!daemon.wait_log("[limits] memory").is_empty());
+
+    // A reader takes little; where not even that is left, it is told.
+    let scarce = json!({ "memory": (resident + resident / 64).to_string() });
+    let changed = send_json(api, "PATCH", "/v3/config/global/patch", &scarce);
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let (_, answer) = describe(address, "cam");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.phrase.contains("memory:"), "{answer:?}");
+    first.send(10).unwrap();
+    reader.read_packets(&mut Haul::default(), 9).unwrap();
 }
 
 /// Waits until the server has seen what it holds: what comes faster than it looks is what it keeps a part back for.
