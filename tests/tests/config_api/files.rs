@@ -28,7 +28,9 @@ impl Server {
         let daemon = daemon.expect("a daemon");
         let text = fs::read_to_string(daemon.folder().join("shardcast.yml")).expect("its file");
         let head = text.strip_suffix(tail).expect("what was given").to_owned();
-        Self { daemon, api, head }
+        let server = Self { daemon, api, head };
+        server.wait_listening();
+        server
     }
 
     fn write(&self, tail: &str) {

@@ -214,12 +214,18 @@ fn a_reader_that_is_too_slow_to_catch_up_goes_on_at_a_key_frame_like_any() {
         rig.wait_taken_in(PATH, broadcast.sent_bytes());
         let mut player = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
         let mut quick = Player::start(rig.address(), PATH, &VIDEO_LANE).unwrap();
-        // As much again, and what it may have in its queue, is behind it before it reads.
-        broadcast.send(2 * CACHED as u64).unwrap();
-        broadcast.teardown().unwrap();
-        quick.read_to_end(&mut Haul::with_jumps()).unwrap();
+        // As much again, and what it may have in its queue, is behind it before it reads; a key frame has just come then.
+        let group = BROAD.gop_frames;
+        broadcast
+            .send(3 * group + LIVE as u64 - CACHED as u64)
+            .unwrap();
         let mut haul = Haul::with_jumps();
+        player
+            .read_up_to(&mut haul, broadcast.packets() - 1)
+            .unwrap();
+        broadcast.teardown().unwrap();
         player.read_to_end(&mut haul).unwrap();
+        quick.read_to_end(&mut Haul::with_jumps()).unwrap();
         let (first, last) = (haul.video.first().unwrap(), haul.video.last().unwrap());
         assert_eq!(first.packet, 0);
         assert_eq!(last.packet + 1, broadcast.packets());

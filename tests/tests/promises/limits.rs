@@ -361,6 +361,7 @@ fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
     let resident_bytes = || Process::of(daemon.process_id()).resident_bytes();
     let mut first = Broadcast::start(address, "cam", Tracks::Video).unwrap();
     let mut reader = Player::start(address, "cam", &VIDEO_LANE).unwrap();
+    let mut haul = Haul::default();
     let (mut published, mut refused) = (Vec::new(), None);
     for number in 0..PUBLISHERS_MAX {
         match Broadcast::start(address, &format!("more{number}"), Tracks::Video) {
@@ -390,7 +391,7 @@ fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
         broadcast.send(1).unwrap();
     }
     first.send(10).unwrap();
-    reader.read_packets(&mut Haul::default(), 9).unwrap();
+    reader.read_packets(&mut haul, 9).unwrap();
     let resident = resident_bytes();
     assert!(resident < LITTLE_MEMORY_BYTES, "{resident}");
     assert!(!daemon.wait_log("[limits] memory").is_empty());
@@ -403,7 +404,7 @@ fn near_the_limit_of_memory_nobody_comes_and_nobody_goes() {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.phrase.contains("memory:"), "{answer:?}");
     first.send(10).unwrap();
-    reader.read_packets(&mut Haul::default(), 9).unwrap();
+    reader.read_packets(&mut haul, 9).unwrap();
 }
 
 /// Waits until the server has seen what it holds: what comes faster than it looks is what it keeps a part back for.
