@@ -106,9 +106,9 @@ fn write_limits(page: &mut Page, state: &ControlState) {
         page.sample(name, &[("limit", report.name)], report.used);
     }
     let limits = &state.server.limits;
-    let name = "shardcast_sent_bits_per_second";
-    let help = "What readers were really sent in the last seconds.";
-    page.single(name, Kind::Gauge, help, limits.sent_bit_rate());
+    let name = "shardcast_sent_bytes_per_second";
+    let help = "What readers were really sent in the last seconds; eight times this is to be seen beside the limit egress.";
+    page.single(name, Kind::Gauge, help, limits.sent_bit_rate() / 8);
     let name = "shardcast_memory_counted_bytes";
     let help = "Logs and sessions, as the server counts them.";
     let in_use = limits.memory.in_use();
