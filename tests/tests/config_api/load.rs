@@ -11,8 +11,8 @@ use crate::stage::{api, change, refused, start_in};
 /// Changes of each kind.
 const ROUNDS: usize = 250;
 
-/// By so much the process may grow in the last three quarters of the rounds: what an allocator keeps for itself.
-const GROWTH_BYTES_MAX: u64 = 8 << 20;
+/// By so much the process may grow in a fifth of the rounds: what an allocator keeps for itself.
+const GROWTH_BYTES_MAX: u64 = 2 << 20;
 
 #[test]
 fn a_thousand_changes_under_load_lose_no_packet_and_leave_nothing() {
@@ -21,7 +21,7 @@ fn a_thousand_changes_under_load_lose_no_packet_and_leave_nothing() {
     let bystanders = ["live/a", "live/b", "live/c"];
     let bystanders = bystanders.map(|path| Bystander::begin_on(rig.address(), path));
     let api = api(&rig);
-    let mut settled = 0;
+    let mut resident_bytes = Vec::new();
     for round in 0..ROUNDS {
         let coalesce = format!("{}ms", 1 + round % 5);
         change(
@@ -48,12 +48,14 @@ fn a_thousand_changes_under_load_lose_no_packet_and_leave_nothing() {
             "/v3/config/paths/delete/passing",
             &Value::Null,
         );
-        if round == ROUNDS / 4 {
-            settled = Process::own().resident_bytes();
+        if (round + 1) % (ROUNDS / 5) == 0 {
+            resident_bytes.push(Process::own().resident_bytes());
         }
     }
-    let grown = Process::own().resident_bytes().saturating_sub(settled);
-    assert!(grown <= GROWTH_BYTES_MAX, "{grown} bytes");
+    // What is left behind is so in every fifth; what other tests of this process take meanwhile is not.
+    let fifths = resident_bytes.windows(2);
+    let least = fifths.map(|ends| ends[1].saturating_sub(ends[0])).min();
+    assert!(least <= Some(GROWTH_BYTES_MAX), "{resident_bytes:?} bytes");
     bystanders.into_iter().for_each(Bystander::finish);
     baseline.assert_restored(&rig);
 }
