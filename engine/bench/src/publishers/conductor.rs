@@ -393,7 +393,8 @@ async fn wait_until(moment: Instant) -> bool {
     let left = || moment.saturating_duration_since(Instant::now());
     let is_long = left() > COARSE;
     if is_long {
-        sleep(left() - COARSE).await;
+        // The thread may have been kept from its CPU since that was asked.
+        sleep(left().saturating_sub(COARSE)).await;
     }
     std::thread::sleep(left());
     is_long
